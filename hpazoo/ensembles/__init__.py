@@ -1,0 +1,22 @@
+"""Ensembles blend the probabilities of several members into one."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from hpazoo.registry import Registry
+
+ensembles = Registry("ensembles")
+
+
+class Ensemble(Protocol):
+    """Built without positional values."""
+
+    uses_weights: ClassVar[bool]
+    """Whether a member's `weight` matters; a spec that weighs members of a blend that ignores it is refused."""
+
+    def blend(self, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Probabilities (members, N, classes) float32, weights (members,) > 0 -> (N, classes)."""
+        ...

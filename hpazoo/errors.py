@@ -1,0 +1,39 @@
+"""What can go wrong, by who has to act on it. Every message says what, where, what was expected, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class HpazooError(Exception):
+    """Something the user can mend; the command line prints it without a traceback and exits 1."""
+
+    exit_code = 1
+
+
+class UsageError(HpazooError):
+    """The command or a value given to it is wrong (exit 2)."""
+
+    exit_code = 2
+
+
+class ComponentError(UsageError):
+    """A component is unknown, broken, claimed twice, or was built with values it does not take."""
+
+
+class FieldError(HpazooError):
+    """One field of view cannot be used; a run sets it aside with this reason and goes on."""
+
+
+class CheckpointError(HpazooError):
+    """A file of weights is missing, damaged, unsafe, or does not fit the network it is meant for."""
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """`; did you mean 'x'?`, or the list of names when nothing is near."""
+    known = sorted(names)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    return f"; there are: {', '.join(known)}" if known else "; there are none yet"

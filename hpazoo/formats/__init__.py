@@ -1,0 +1,25 @@
+"""Formats turn what others saved into a state dict of a `hpazoo.models.Model`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hpazoo.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+formats = Registry("formats")
+
+
+class Format(Protocol):
+    """Built without positional values."""
+
+    def recognises(self, keys: Mapping[str, Any]) -> bool:
+        """Whether these keys (prefix `module.` already removed) are of this format."""
+        ...
+
+    def rename(self, key: str) -> str | None:
+        """The Model's name of one of the file's keys; None: the network does not use it."""
+        ...

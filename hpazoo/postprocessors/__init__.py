@@ -1,0 +1,19 @@
+"""Postprocessors correct the blended probabilities."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from hpazoo.registry import Registry
+
+postprocessors = Registry("postprocessors")
+
+
+class Postprocessor(Protocol):
+    """Built with the `ClassList` of the spec as its positional value."""
+
+    def correct(self, probabilities: np.ndarray) -> np.ndarray:
+        """Probabilities (N, classes) -> the same shape; the input is left as it was."""
+        ...

@@ -1,0 +1,27 @@
+"""Segmenters find the cells of a field."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from hpazoo.fields import Field
+from hpazoo.registry import Registry
+
+segmenters = Registry("segmenters")
+
+
+class Segmenter(Protocol):
+    """Built with the data folder (a `Path`) as its positional value."""
+
+    needs: ClassVar[tuple[str, ...]]
+    """`masks` when it takes the label images that a reader gives."""
+
+    def stamp(self, field_id: str) -> str:
+        """Changes when files that this segmenter reads for the field change; empty if it reads none."""
+        ...
+
+    def segment(self, field: Field) -> np.ndarray:
+        """Label image (H, W) int32, 0 background; FieldError says why there is none."""
+        ...

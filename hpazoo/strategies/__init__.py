@@ -1,0 +1,31 @@
+"""Strategies decide how a network looks at the cells of a field. Pure numpy: no model in sight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal, Protocol
+
+import numpy as np
+
+from hpazoo.fields import Field, Input, View
+from hpazoo.registry import Registry
+
+strategies = Registry("strategies")
+
+
+class Strategy(Protocol):
+    """How cells are shown to a network."""
+
+    needs: ClassVar[tuple[str, ...]]
+    """What a model must give: `regions` when views carry label images."""
+
+    over: Literal["grid", "cell"]
+    """How regions are averaged (see `hpazoo.regions`); of no effect without regions."""
+
+    def views(self, field: Field, masks: np.ndarray, size: Input) -> Iterator[View]:
+        """Views of a field, lazily, so that thousands of cells are never in memory at once.
+
+        `masks` is the label image (H, W) at the field's resolution. Every cell of `masks` is named
+        by at least one view; a field without cells yields nothing.
+        """
+        ...

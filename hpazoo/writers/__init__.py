@@ -1,0 +1,45 @@
+"""Writers turn the results of a run into files that people and other programs read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from hpazoo.fields import Cells
+from hpazoo.registry import Registry
+
+writers = Registry("writers")
+
+
+@dataclass(frozen=True)
+class FieldResult:
+    """All that is known of one field at the end: its cells and, row for row, their `probabilities`
+    (N, classes) float32. `masks()` reads the label image (H, W) anew at each call.
+    """
+
+    id: str
+    height: int
+    width: int
+    pixel_size: float | None
+    sha256: str
+    notes: tuple[str, ...]
+    cells: Cells
+    probabilities: np.ndarray
+    masks: Callable[[], np.ndarray]
+
+
+class Writer(Protocol):
+    """Built with the `ClassList` of the spec as its positional value."""
+
+    def write(self, folder: Path, results: Iterable[FieldResult], stamp: str) -> Sequence[Path]:
+        """Write files below `folder`, each appearing whole or not at all; returns them.
+
+        `results` come sorted by field id and may be more than fit in memory. A `stamp` that is not
+        empty (`random weights`) says why these numbers must not be believed, and goes into a last
+        column `stamp`.
+        """
+        ...
