@@ -58,7 +58,7 @@ def has_map(source: str, target: str) -> bool:
 def map_probabilities(
     probabilities: np.ndarray, source: ClassList, target: ClassList
 ) -> np.ndarray:
-    """Probabilities (N, S) of one list -> (N, T) of another: the largest of a class's sources, else 0."""
+    """Probabilities (N, S) of one list -> (N, T) of another: a class's largest source, else 0."""
     if source == target:
         return probabilities
     table = _file()["maps"][source.name][target.name]

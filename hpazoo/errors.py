@@ -1,4 +1,4 @@
-"""What can go wrong, by who has to act on it. Every message says what, where, what was expected, what to do."""
+"""What can go wrong. Every message says what, where, what was expected and what to do."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FieldError(HpazooError):
 
 
 class CheckpointError(HpazooError):
-    """A file of weights is missing, damaged, unsafe, or does not fit the network it is meant for."""
+    """A file of weights is missing, damaged, unsafe, or does not fit its network."""
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:

@@ -36,7 +36,7 @@ class Field:
 
 
 class Input(NamedTuple):
-    """What a model takes: the longer side of a field in pixels, and the name of its normalisation."""
+    """What a model takes: a field's longer side in pixels, and the name of its normalisation."""
 
     size: int
     normalize: str
@@ -61,8 +61,10 @@ class View:
 
 @dataclass(frozen=True)
 class Cells:
-    """Cells of a label image, by rising id: `ids` (N,) int64; `boxes` (N, 4) int64 as y0, x0, y1, x1,
-    half-open; `areas` (N,) int64 in px; `touches_border` (N,) bool.
+    """Cells of a label image, by rising id.
+
+    `ids` (N,) int64; `boxes` (N, 4) int64 as y0, x0, y1, x1, half-open; `areas` (N,) int64 in px;
+    `touches_border` (N,) bool.
     """
 
     ids: np.ndarray

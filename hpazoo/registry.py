@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
 
 from hpazoo.errors import ComponentError, did_you_mean
-from hpazoo.paths import PACKAGE
+from hpazoo.paths import PACKAGE, natural_order
 
 KINDS = {
     "readers": "reader",
@@ -35,13 +36,17 @@ Factory = TypeVar("Factory", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Component:
-    """Where a component comes from; nothing of it is imported."""
+    """Where a component comes from; nothing of it is imported.
+
+    `problem` says why it cannot be used, as far as that shows without importing it.
+    """
 
     kind: str
     name: str
     provider: str
     module: str
     attribute: str | None = None
+    problem: str = ""
 
 
 class Registry:
@@ -77,32 +82,44 @@ class Registry:
         for component in _plugins(self.kind):
             other = found.get(component.name)
             if other:
-                raise ComponentError(
-                    f"two packages provide the {self.noun} '{component.name}': {other.provider} and "
-                    f"{component.provider}; uninstall one of them"
-                )
+                owners = f"{other.provider} and {component.provider}"
+                problem = f"claimed by two packages, {owners}; uninstall one of them"
+                component = replace(component, provider=owners, problem=problem)
             found[component.name] = component
-        return found
+        return dict(sorted(found.items(), key=lambda item: natural_order(item[0])))
 
     def get(self, name: str) -> Callable[..., Any]:
         """The factory called `name`, imported now if need be."""
         component = self.components().get(name)
         if component is None:
-            raise ComponentError(
-                f"unknown {self.noun} '{name}'{did_you_mean(name, self.components())}"
-            )
+            hint = did_you_mean(name, self.components())
+            raise ComponentError(f"unknown {self.noun} '{name}'{hint}")
         try:
-            module = importlib.import_module(component.module)
+            return self._load(component)
+        except ComponentError:
+            raise
         except Exception as error:
-            raise ComponentError(
-                f"the {self.noun} '{name}' of {component.provider} does not import: {type(error).__name__}: {error}"
-            ) from error
+            raise self._broken(component, f"{type(error).__name__}: {error}") from error
+
+    def _load(self, component: Component) -> Callable[..., Any]:
+        if component.problem:
+            raise self._broken(component, component.problem)
+        module = importlib.import_module(component.module)
         if component.attribute is None:
-            return self._registered[name]
-        factory: Any = module
+            if component.name not in self._registered:
+                raise self._broken(component, f"{component.module} registers nothing")
+            return self._registered[component.name]
+        found: Any = module
         for part in component.attribute.split("."):
-            factory = getattr(factory, part)
-        return factory  # type: ignore[no-any-return]
+            found = getattr(found, part)
+        if not callable(found):
+            raise self._broken(component, f"{component.attribute} cannot be called")
+        return cast(Callable[..., Any], found)
+
+    def _broken(self, component: Component, cause: str) -> ComponentError:
+        return ComponentError(
+            f"the {self.noun} '{component.name}' ({component.provider}) cannot be used: {cause}"
+        )
 
     def build(self, config: str | Mapping[str, Any], *given: Any) -> Any:
         """Make the component that a spec describes; `given` are its positional values."""
@@ -121,12 +138,22 @@ def split_config(config: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     return config["type"], {key: value for key, value in config.items() if key != "type"}
 
 
+@functools.cache
+def _entry_points() -> importlib.metadata.EntryPoints:
+    """Entry points of all installed packages; one scan a process, since it opens every package."""
+    return importlib.metadata.entry_points()
+
+
 def _plugins(kind: str) -> list[Component]:
     """Third-party components of a kind, from the metadata of installed distributions alone."""
     found = []
-    for point in importlib.metadata.entry_points(group=f"hpazoo.{kind}"):
+    for point in _entry_points().select(group=f"hpazoo.{kind}"):
         provider = f"{point.dist.name} {point.dist.version}" if point.dist else "an unnamed package"
-        if re.fullmatch(r"[\w.]+:[\w.]+", point.value):
-            module, attribute = point.value.split(":")
-            found.append(Component(kind, point.name, provider, module, attribute))
+        module, _, attribute = point.value.partition(":")
+        problem = ""
+        if not re.fullmatch(r"[\w.]+:[\w.]+", point.value):
+            problem = f"its entry point '{point.value}' is not of the form module:object"
+        elif "." not in point.name:
+            problem = f"a plugin's name has its owner's in front: vendor.{point.name}"
+        found.append(Component(kind, point.name, provider, module, attribute, problem))
     return found

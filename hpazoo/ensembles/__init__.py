@@ -15,7 +15,7 @@ class Ensemble(Protocol):
     """Built without positional values."""
 
     uses_weights: ClassVar[bool]
-    """Whether a member's `weight` matters; a spec that weighs members of a blend that ignores it is refused."""
+    """Whether a member's `weight` matters; a weight that would be ignored is refused."""
 
     def blend(self, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Probabilities (members, N, classes) float32, weights (members,) > 0 -> (N, classes)."""

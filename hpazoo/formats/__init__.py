@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from hpazoo.registry import Registry
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 formats = Registry("formats")
 

@@ -14,14 +14,14 @@ class Reader(Protocol):
     """Built with the data folder (a `Path`) as its positional value."""
 
     gives: ClassVar[tuple[str, ...]]
-    """`masks` when its fields carry a label image, `truth` when the locations in each cell are known."""
+    """`masks` when fields carry a label image, `truth` when each cell's locations are known."""
 
     def ids(self) -> list[str]:
         """Ids of all fields, sorted. HpazooError says what is missing and what to do."""
         ...
 
     def stamp(self, field_id: str) -> str:
-        """Changes when the field's sources change; cheap (names, sizes, times: nothing is decoded)."""
+        """Changes when the field's sources change; cheap: from names, sizes and times."""
         ...
 
     def read(self, field_id: str) -> Field:

@@ -19,7 +19,7 @@ class Segmenter(Protocol):
     """`masks` when it takes the label images that a reader gives."""
 
     def stamp(self, field_id: str) -> str:
-        """Changes when files that this segmenter reads for the field change; empty if it reads none."""
+        """Changes when files read for this field change; empty if none are read."""
         ...
 
     def segment(self, field: Field) -> np.ndarray:

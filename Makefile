@@ -1,0 +1,30 @@
+# make demo    an ensemble of the quickstart spec on drawn cells, in about two minutes
+# make test    style, types, import rules and tests
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check generate clean
+
+demo: $(VENV)/installed
+	$(BIN)/hpazoo run quickstart --out runs/quickstart --random-weights
+
+test: check
+	$(BIN)/pytest
+
+check: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+generate: $(VENV)/installed
+	$(BIN)/python -m hpazoo.spec.generate
+
+$(VENV)/installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info runs/quickstart

@@ -1,0 +1,5 @@
+"""`python -m hpazoo` is `hpazoo`."""
+
+from hpazoo.cli import main
+
+main()

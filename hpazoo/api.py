@@ -1,0 +1,80 @@
+"""hpazoo from Python: what `import hpazoo` offers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpazoo.errors import HpazooError
+from hpazoo.runner.options import Options, wait_passively
+from hpazoo.spec import Spec, SpecError, load
+
+if TYPE_CHECKING:
+    from hpazoo.models import build_model
+    from hpazoo.regions import Regions
+    from hpazoo.runner.run import Run, Stage
+
+__all__ = ["HpazooError", "Regions", "SpecError", "build_model", "load", "run"]
+
+
+def run(
+    spec: Spec | str | Path,
+    *,
+    images: str | Path | None = None,
+    out: str | Path | None = None,
+    data: str | Path | None = None,
+    settings: Sequence[str] = (),
+    until: Stage = "outputs",
+    fresh: bool = False,
+    random_weights: bool = False,
+    device: str | None = None,
+    workers: int | None = None,
+    batch_size: int | None = None,
+    precision: str | None = None,
+    limit: int | None = None,
+    quiet: bool = True,
+) -> Run:
+    """Run a spec, as `hpazoo run` does; the options are those of the command line.
+
+    Returns
+    -------
+    Run
+        `predictions` is a data frame with a row per cell, `folder` holds all files.
+
+    Examples
+    --------
+    >>> run("quickstart", out="runs/q", random_weights=True).predictions  # doctest: +SKIP
+    """
+    from hpazoo.runner.run import run as run_spec
+
+    if not isinstance(spec, Spec):
+        spec = load(spec, settings=settings, images=None if images is None else str(images))
+    elif settings or images is not None:
+        changes = None if images is None else str(images)
+        spec = load(spec.path, settings=[*spec.settings, *settings], images=changes or spec.images)
+    options = Options(
+        data=None if data is None else Path(data),
+        device=device,
+        workers=workers,
+        batch_size=batch_size,
+        precision=precision,
+        limit=limit,
+        random_weights=random_weights,
+    )
+    folder = None if out is None else Path(out)
+    return run_spec(spec, folder, options, until=until, fresh=fresh, quiet=quiet)
+
+
+def __getattr__(name: str) -> Any:
+    """Names that need torch are imported on use."""
+    wait_passively()
+    if name == "build_model":
+        from hpazoo.models import build_model
+
+        return build_model
+    if name == "Regions":
+        from hpazoo.regions import Regions
+
+        return Regions
+    raise AttributeError(name)

@@ -1,0 +1,65 @@
+"""The command line: thin; each command imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+import hpazoo
+from hpazoo.errors import HpazooError
+
+INTERRUPTED = 130
+
+
+class _Commands(click.Group):
+    """Commands by name; the module of one is imported when it is asked for."""
+
+    names = ("run", "validate", "list", "show")
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.names)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.names:
+            return None
+        module = __import__(f"hpazoo.cli.{cmd_name}_command", fromlist=["command"])
+        command: click.Command = module.command
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(hpazoo.__version__, prog_name="hpazoo")
+def commands() -> None:
+    """Per-cell protein locations from ensembles that are written in one YAML file.
+
+    Exit codes: 0 fine, 1 failed, 2 the spec or the command is wrong, 3 finished with fields set
+    aside, 130 interrupted.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and exit; whatever the user can mend is a message, not a traceback."""
+    try:
+        code = commands.main(arguments, prog_name="hpazoo", standalone_mode=False)
+    except click.exceptions.Abort:
+        code = INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except HpazooError as error:
+        click.echo(_message(error), err=True)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        click.echo("interrupted; the same command goes on where it stopped", err=True)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _message(error: HpazooError) -> str:
+    from hpazoo.spec.problems import SpecError
+
+    return str(error) if isinstance(error, SpecError) else f"hpazoo: {error}"

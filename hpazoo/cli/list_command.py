@@ -1,0 +1,51 @@
+"""`hpazoo list`."""
+
+from __future__ import annotations
+
+import fnmatch
+
+import click
+
+from hpazoo.errors import UsageError, did_you_mean
+from hpazoo.registry import KINDS
+
+
+@click.command("list")
+@click.argument("kind", required=False)
+@click.argument("pattern", default="*")
+def command(kind: str | None, pattern: str) -> None:
+    """Show the components there are, of one KIND (heads) or of all, whose names fit PATTERN."""
+    from hpazoo.errors import ComponentError
+    from hpazoo.spec.catalog import components, description
+
+    kinds = [find_kind(kind)] if kind else list(KINDS)
+    rows: list[tuple[str, str, str]] = []
+    for one in kinds:
+        for name, component in components(one).items():
+            if not fnmatch.fnmatch(name, pattern):
+                continue
+            try:
+                text = component.problem or description(one, name).summary
+            except ComponentError as error:
+                text = f"broken: {error}"
+            if component.provider != "hpazoo":
+                text = f"{text} [{component.provider}]"
+            rows.append((one, name, text))
+    if not rows:
+        where = kind or "any kind"
+        raise UsageError(f"nothing in {where} is called '{pattern}'")
+    widest = max(len(name) for _, name, _ in rows)
+    last = ""
+    for one, name, text in rows:
+        if one != last:
+            click.echo(f"{click.style(one, bold=True)}")
+            last = one
+        click.echo(f"  {name:<{widest}}  {text}")
+
+
+def find_kind(word: str) -> str:
+    """Folder of a kind from its plural or singular name."""
+    for kind, noun in KINDS.items():
+        if word in (kind, noun):
+            return kind
+    raise UsageError(f"unknown kind '{word}'{did_you_mean(word, [*KINDS, *KINDS.values()])}")

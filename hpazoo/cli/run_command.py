@@ -1,0 +1,97 @@
+"""`hpazoo run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hpazoo.runner.options import PRECISIONS, Options, wait_passively
+
+if TYPE_CHECKING:
+    from hpazoo.runner.run import Run
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.command("run")
+@click.argument("spec")
+@click.option("--data", type=FOLDER, help="Folder that relative paths lie below [default: here].")
+@click.option("--images", metavar="DIR", help="Take the images from this folder (hpa-files).")
+@click.option("--out", type=FOLDER, help="Folder of the run [default: runs/NAME].")
+@click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Change one value.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N fields.")
+@click.option("--until", metavar="STAGE", help="Stop after segment, predict or outputs.")
+@click.option("--fresh", is_flag=True, help="First remove what earlier runs left in the folder.")
+@click.option("--random-weights", is_flag=True, help="Try shapes without weights; stamped.")
+@click.option("--device", help="auto, cpu, cuda, cuda:1, mps [default: auto].")
+@click.option("--workers", type=click.IntRange(0, 256), help="Processes that read and segment.")
+@click.option("--batch-size", type=click.IntRange(1, 4096), help="Views in a network's batch.")
+@click.option("--precision", type=click.Choice(PRECISIONS), help="Of the network [default: 32].")
+@click.option("--quiet", is_flag=True, help="No progress, no summary.")
+def command(
+    spec: str,
+    data: Path | None,
+    images: str | None,
+    out: Path | None,
+    settings: tuple[str, ...],
+    limit: int | None,
+    until: str | None,
+    fresh: bool,
+    random_weights: bool,
+    device: str | None,
+    workers: int | None,
+    batch_size: int | None,
+    precision: str | None,
+    quiet: bool,
+) -> int:
+    """Run SPEC, a YAML file or the name of a shipped spec.
+
+    Stopped at any moment, the same command goes on where it was.
+    """
+    wait_passively()
+    from hpazoo.runner.run import check_stage, run
+    from hpazoo.spec import load
+
+    stage = check_stage(until or "outputs")
+    loaded = load(spec, settings=settings, images=images)
+    options = Options(data, device, workers, batch_size, precision, limit, random_weights)
+    finished = run(loaded, out, options, until=stage, fresh=fresh, quiet=quiet)
+    if not quiet:
+        _summary(finished)
+    return finished.exit_code
+
+
+def _summary(run: Run) -> None:
+    """What came out, in a few lines and one table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(soft_wrap=True, highlight=False)
+    used = run.fields - len(run.set_aside)
+    console.print(f"\n{used} of {run.fields} fields done", markup=False)
+    counts = run.calls()
+    if counts:
+        cells = run.cells
+        table = Table(title=f"{cells} cells", title_justify="left", box=None)
+        table.add_column("location")
+        table.add_column("cells", justify="right")
+        table.add_column("")
+        widest = max(counts.values()) or 1
+        for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+            if count:
+                table.add_row(name, str(count), "█" * max(1, round(30 * count / widest)))
+        console.print(table)
+    if run.stamp:
+        console.print(f"stamped '{run.stamp}': these numbers mean nothing", markup=False)
+    for remark in run.remarks:
+        console.print(f"note: {remark}", markup=False)
+    for record in run.set_aside[:10]:
+        console.print(f"set aside {record.id}: {record.set_aside}", markup=False)
+    if len(run.set_aside) > 10:
+        console.print(f"... and {len(run.set_aside) - 10} more", markup=False)
+    for path in (*run.outputs, run.folder / "run.lock.yaml"):
+        console.print(f"  {path}", markup=False)
+    if run.set_aside:
+        console.print(f"  {run.folder / 'set-aside.jsonl'}", markup=False)

@@ -1,0 +1,105 @@
+"""`hpazoo show`."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hpazoo.cli.list_command import find_kind
+from hpazoo.errors import UsageError, did_you_mean
+from hpazoo.registry import KINDS, Component
+
+
+@click.command("show")
+@click.argument("kind")
+@click.argument("name")
+def command(kind: str, name: str) -> None:
+    """Show one component: what it does, what a spec may set, where its code is."""
+    from hpazoo.spec.catalog import components, description
+
+    kind = find_kind(kind)
+    known = components(kind)
+    if name not in known:
+        raise UsageError(f"unknown {KINDS[kind]} '{name}'{did_you_mean(name, known)}")
+    found = description(kind, name)
+    text = re.split(r"^Parameters\n-{3,}\n", found.doc, maxsplit=1, flags=re.M)[0].rstrip()
+    click.echo(f"{click.style(name, bold=True)}, a {KINDS[kind]} of {known[name].provider}\n")
+    click.echo(textwrap.indent(text, "  ") + "\n")
+    if found.parameters:
+        click.echo("Parameters")
+        for key, entry in found.parameters.items():
+            default = "required" if entry.get("required") else f"default {_yaml(entry['default'])}"
+            click.echo(f"  {key}: {_type(entry['schema'])}, {default}")
+            if entry["doc"]:
+                click.echo(
+                    textwrap.fill(
+                        entry["doc"], 92, initial_indent=" " * 6, subsequent_indent=" " * 6
+                    )
+                )
+        click.echo("")
+    for label, names in (("Needs", found.needs), ("Gives", found.gives)):
+        if names:
+            click.echo(f"{label}: {', '.join(names)}")
+    click.echo(f"Code: {_where(known[name])}")
+
+
+def _type(schema: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        return f"a {KINDS.get(schema['$ref'].rpartition('/')[2], 'component')}"
+    if "enum" in schema:
+        return " | ".join(_yaml(value) for value in schema["enum"])
+    types = schema.get("type", "value")
+    words = {
+        "integer": "whole number",
+        "number": "number",
+        "string": "text",
+        "boolean": "true | false",
+        "array": "list",
+        "null": "null",
+    }
+    text = " | ".join(words.get(t, t) for t in (types if isinstance(types, list) else [types]))
+    if "x-reference" in schema:
+        text = f"name of a {schema['x-reference']}" if schema["x-reference"] != "path" else "path"
+    if types == "array":
+        text += f" of {_type(schema['items'])}"
+    bounds = [
+        f"{sign} {schema[key]}"
+        for key, sign in (
+            ("minimum", ">="),
+            ("exclusiveMinimum", ">"),
+            ("maximum", "<="),
+            ("exclusiveMaximum", "<"),
+        )
+        if key in schema
+    ]
+    return text + (f" ({', '.join(bounds)})" if bounds else "")
+
+
+def _yaml(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return "[" + ", ".join(_yaml(item) for item in value) + "]"
+    return str(value)
+
+
+def _where(component: Component) -> str:
+    """File, and line of the object, without importing the module."""
+    top, _, rest = component.module.partition(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None or not spec.submodule_search_locations:
+        return component.module
+    path = Path(spec.submodule_search_locations[0], *rest.split(".")).with_suffix(".py")
+    if not path.is_file():
+        return component.module
+    lines = path.read_text(encoding="utf-8").splitlines()
+    pattern = rf"(class|def) {component.attribute}\b" if component.attribute else r"@\w+\.register"
+    found = next((n for n, line in enumerate(lines, start=1) if re.match(pattern, line)), 1)
+    return f"{path}:{found}"

@@ -1,0 +1,42 @@
+"""`hpazoo validate`."""
+
+from __future__ import annotations
+
+import click
+
+from hpazoo.errors import UsageError
+
+
+@click.command("validate")
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Change one value.")
+@click.option("--images", metavar="DIR", help="Take the images from this folder (hpa-files).")
+@click.option("--build", is_flag=True, help="Also build the networks, without weights.")
+@click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text")
+def command(
+    specs: tuple[str, ...], settings: tuple[str, ...], images: str | None, build: bool, form: str
+) -> int:
+    """Check SPECs to the last name; all problems at once, in file order."""
+    from hpazoo.spec import load, problems
+    from hpazoo.spec.problems import Problem, SpecError
+
+    found: list[Problem] = []
+    for name in specs:
+        try:
+            spec = load(name, settings=settings, images=images)
+            if build:
+                from hpazoo.models import check_builds
+
+                check_builds(spec)
+        except SpecError as error:
+            found.extend(error.problems)
+        else:
+            if form == "text":
+                click.echo(f"{spec.path}: fine")
+    if form == "json":
+        click.echo(problems.as_json(found))
+    elif form == "github" and found:
+        click.echo(problems.as_github(found))
+    elif found:
+        click.echo(problems.as_text(found), err=True)
+    return UsageError.exit_code if found else 0

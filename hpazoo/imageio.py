@@ -1,0 +1,291 @@
+"""Read one channel of a field, read and write label images. Formats are recognised by content."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tifffile
+
+from hpazoo.errors import FieldError
+from hpazoo.paths import replacing
+
+# First bytes of a file -> what it is. The formats that can be read come first.
+_SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+    (b"\x1f\x8b", "gzip"),
+    (b"\x93NUMPY", "npy"),
+    (b"GIF8", "GIF"),
+    (b"BM", "BMP"),
+    (b"RIFF", "WebP or another RIFF file"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\x89HDF", "HDF5"),
+    (b"PK\x03\x04", "zip archive"),
+    (b"%PDF", "PDF"),
+)
+_READABLE = "PNG, JPEG or TIFF"
+_PNG_COLOURS = {0: 1, 2: 3, 4: 2, 6: 4}  # colour type -> channels; 3 is a palette
+_NO_CODEC = "convert it to PNG, or to TIFF without compression or with zlib"
+_DAMAGED = "the file is damaged or was not copied to its end; get it again"
+
+
+def read_channel(data: bytes, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """One channel of a field from the bytes of its file.
+
+    Returns pixels (H, W) uint8 or uint16 and notes on what had to be decided. A colour file is
+    reduced by the largest of R, G and B: the atlas serves each channel as a coloured JPEG, whose
+    luma would weaken red to .30 and blue to .11. `name` is what messages, not notes, call the file.
+    """
+    pixels = _decode(data, name)
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise FieldError(
+            f"{name}: pixels are {pixels.dtype}; a channel is 8 or 16 bit unsigned. Save it as such"
+        )
+    if pixels.ndim == 2:
+        return pixels, ()
+    # Pairwise is several times faster than a reduction along the last, short axis.
+    reduced = np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
+    kind = "colour file with alpha, which was ignored" if pixels.shape[2] == 4 else "colour file"
+    return reduced, (f"{kind}; each pixel is the largest of R, G and B (not luma)",)
+
+
+def read_label_image(path: Path) -> np.ndarray:
+    """Label image (H, W), 0 background, of a PNG, TIFF or npy: int32, or int64 for large ids."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise FieldError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if kind_of(data) == "npy":
+        try:
+            labels = np.load(io.BytesIO(data), allow_pickle=False)
+        except (ValueError, EOFError, OSError) as error:
+            raise FieldError(f"{path}: not a plain numpy array: {error}") from error
+    elif kind_of(data) == "JPEG":
+        raise FieldError(
+            f"{path}: a JPEG changes ids by its compression; save label images as PNG, TIFF or npy"
+        )
+    else:
+        labels = _decode(data, str(path))
+    if labels.ndim == 3 and labels.shape[2] in (3, 4) and kind_of(data) != "npy":
+        colours = labels[..., :3]
+        if not (colours == colours[..., :1]).all():
+            raise FieldError(
+                f"{path}: a colour image, where one id per pixel was expected; save the label "
+                "image as one 16-bit channel, not its picture"
+            )
+        labels = colours[..., 0]
+    if labels.ndim != 2:
+        raise FieldError(f"{path}: shape {labels.shape}, where a label image is (height, width)")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise FieldError(f"{path}: values are {labels.dtype}, where ids are whole numbers")
+    low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
+    if low < 0:
+        raise FieldError(f"{path}: id {low}; ids are 0 (background) or larger")
+    if high > np.iinfo(np.int64).max:
+        raise FieldError(f"{path}: id {high} is beyond 2**63 - 1; renumber the cells")
+    return np.asarray(labels, np.int32 if high <= np.iinfo(np.int32).max else np.int64)
+
+
+def label_image_suffix(labels: np.ndarray) -> str:
+    """Suffix that a file of these labels must have: `.png` to id 65535, else `.tif`."""
+    return ".png" if int(labels.max(initial=0)) <= 0xFFFF else ".tif"
+
+
+def write_label_image(path: Path, labels: np.ndarray) -> None:
+    """Write a label image (H, W) as 16-bit PNG or 32-bit TIFF (zlib), by the suffix of `path`.
+
+    Equal labels give equal bytes.
+    """
+    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
+        raise TypeError(f"a label image is (H, W) of integers, not {labels.shape} {labels.dtype}")
+    low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
+    if low < 0 or high > 0xFFFFFFFF:
+        raise ValueError(f"ids {low}..{high} do not fit a label image of 32 bits, 0..{0xFFFFFFFF}")
+    suffix = path.suffix.lower()
+    if suffix == ".png" and high > 0xFFFF:
+        raise ValueError(f"id {high} does not fit a PNG of 16 bits; use the suffix .tif")
+    with replacing(path) as temporary:
+        if suffix == ".png":
+            # OpenCV would cut wider integers silently. Label images compress well at any level.
+            flags = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+            done, coded = cv2.imencode(".png", labels.astype(np.uint16), flags)
+            if not done:
+                raise ValueError(f"{path}: OpenCV could not encode a label image {labels.shape}")
+            temporary.write_bytes(coded.tobytes())
+        elif suffix in (".tif", ".tiff"):
+            # No software, date or shape tags: they would make equal labels differ.
+            tifffile.imwrite(
+                temporary,
+                labels.astype(np.uint32),
+                compression="zlib",
+                metadata=None,
+                software=False,
+                photometric="minisblack",
+            )
+        else:
+            raise ValueError(f"{path}: label images are written as .png or .tif, not '{suffix}'")
+
+
+def kind_of(data: bytes) -> str:
+    """What a file is by its first bytes; empty when nothing known."""
+    return next((kind for start, kind in _SIGNATURES if data.startswith(start)), "")
+
+
+def _decode(data: bytes, name: str) -> np.ndarray:
+    """(H, W) or (H, W, 3 or 4 with alpha last) of any dtype; colours are in no particular order."""
+    if not data:
+        raise FieldError(f"{name}: the file is empty; {_READABLE} was expected")
+    kind = kind_of(data)
+    if kind == "gzip":
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise FieldError(f"{name}: cannot be unpacked ({error}); {_DAMAGED}") from error
+        kind = kind_of(data)
+    if kind == "PNG":
+        _check_png(data, name)
+        return _by_opencv(data, name)
+    if kind == "JPEG":
+        _check_jpeg(data, name)
+        return _by_opencv(data, name)
+    if kind == "TIFF":
+        return _tiff(data, name)
+    raise FieldError(f"{name}: {kind or _guess(data)}; {_READABLE} was expected")
+
+
+def _guess(data: bytes) -> str:
+    """Words for a file that is no known image."""
+    head = data[:512].lstrip().lower()
+    if head.startswith((b"<!doctype html", b"<html")):
+        return "a web page, perhaps of a failed download"
+    if head.startswith(b"<?xml") or b"<svg" in head:
+        return "an XML file"
+    if not data.strip(b"\0"):
+        return "nothing but zero bytes, perhaps of a broken copy"
+    try:
+        data[:512].decode("ascii")
+    except UnicodeDecodeError:
+        return "no known image format"
+    return f"a text file that begins with {data[:30].decode('ascii')!r}"
+
+
+def _by_opencv(data: bytes, name: str) -> np.ndarray:
+    """Decode as stored: bit depth and channels kept, orientation tags ignored."""
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise FieldError(f"{name}: OpenCV cannot decode it: {error.err}") from error
+    if pixels is None:
+        raise FieldError(f"{name}: the image data cannot be decoded; {_DAMAGED}")
+    return np.asarray(pixels)
+
+
+def _check_png(data: bytes, name: str) -> None:
+    """Refuse what OpenCV would decode half, or decode into something else than is stored."""
+    at, ended = 8, False
+    while at + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        kind, end = data[at + 4 : at + 8], at + 8 + length
+        if end + 4 > len(data):
+            break
+        if zlib.crc32(memoryview(data)[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            raise FieldError(f"{name}: a checksum inside the PNG does not hold; {_DAMAGED}")
+        if kind == b"IHDR":
+            _check_png_kind(data[at + 8 : end], name)
+        at, ended = end + 4, kind == b"IEND"
+        if ended:
+            return
+    raise FieldError(f"{name}: the PNG stops after {len(data)} bytes without its end; {_DAMAGED}")
+
+
+def _check_png_kind(header: bytes, name: str) -> None:
+    depth, colour = header[8], header[9]
+    if colour not in _PNG_COLOURS:
+        raise FieldError(
+            f"{name}: a PNG with a colour palette, whose numbers are no intensities; save it as 8 "
+            "or 16 bit gray"
+        )
+    if depth < 8:
+        raise FieldError(
+            f"{name}: a PNG of {depth} bit per pixel; 8 or 16 bit were expected. Save it as such"
+        )
+
+
+def _check_jpeg(data: bytes, name: str) -> None:
+    """Walk the segments: a thumbnail inside one has an end marker of its own."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # padding
+            at += 1
+            continue
+        frame = 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
+        if frame and at + 9 < len(data) and data[at + 9] not in (1, 3):
+            raise FieldError(f"{name}: a JPEG of {data[at + 9]} channels; gray or RGB was expected")
+        if marker == 0xDA and data.rfind(b"\xff\xd9", at) > 0:
+            return
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    raise FieldError(f"{name}: the JPEG stops after {len(data)} bytes without its end; {_DAMAGED}")
+
+
+def _tiff(data: bytes, name: str) -> np.ndarray:
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            pages = len(file.pages)
+            page = file.pages[0] if pages else None
+            if not isinstance(page, tifffile.TiffPage):
+                raise FieldError(f"{name}: a TIFF without any image; {_DAMAGED}")
+            if pages > 1:
+                raise FieldError(
+                    f"{name}: a TIFF of {pages} pages; one channel of one field was expected. Save "
+                    "each channel as a file of its own"
+                )
+            if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+                raise FieldError(f"{name}: a TIFF with a colour palette; save it as gray")
+            if page.bitspersample not in (8, 16, 32, 64):
+                raise FieldError(
+                    f"{name}: a TIFF of {page.bitspersample} bit per pixel; save it with 8 or 16"
+                )
+            if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+                raise FieldError(f"{name}: a TIFF in which 0 is white; save it with 0 as black")
+            compression = page.compression
+            strips = zip(page.dataoffsets, page.databytecounts, strict=True)
+            if any(start + length > len(data) for start, length in strips):
+                raise FieldError(f"{name}: the TIFF stops before its last pixels; {_DAMAGED}")
+            try:
+                return _planes_last(page.asarray(), page, name)
+            except (ValueError, KeyError) as error:
+                # tifffile needs an extra library for some compressions that OpenCV knows.
+                if "imagecodecs" not in str(error):
+                    raise
+    except FieldError:
+        raise
+    except Exception as error:  # tifffile raises whatever the broken bytes lead to
+        raise FieldError(f"{name}: the TIFF cannot be decoded ({error}); {_DAMAGED}") from error
+    if compression != tifffile.COMPRESSION.LZW:
+        raise FieldError(
+            f"{name}: a TIFF with {tifffile.COMPRESSION(compression).name} compression cannot be "
+            f"read; {_NO_CODEC}"
+        )
+    return _by_opencv(data, name)
+
+
+def _planes_last(pixels: np.ndarray, page: tifffile.TiffPage, name: str) -> np.ndarray:
+    """(H, W) or (H, W, 3 or 4) from what a page holds."""
+    if pixels.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
+        pixels = np.moveaxis(pixels, 0, -1)
+    if pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4)):
+        return pixels
+    raise FieldError(
+        f"{name}: a TIFF of shape {pixels.shape}; one channel (height, width) was expected"
+    )

@@ -1,0 +1,1 @@
+"""A run: from a spec and images to predictions, resumable at any moment."""

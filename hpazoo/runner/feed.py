@@ -1,0 +1,128 @@
+"""Messages of fields in order, prepared ahead by worker processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+
+from hpazoo.errors import HpazooError
+from hpazoo.runner.worker import Aside, Done, Job, Message, Task, Workshop, receive, send
+
+AHEAD = 8
+"""Messages (mostly views, some 10 MB each) that a worker may be ahead of the network."""
+
+
+class Feed:
+    """Serves the messages of each task, in the order of the tasks whatever the number of workers.
+
+    Worker k takes the tasks k, k + workers, ...; without workers all happens in this process.
+    """
+
+    def __init__(self, job: Job, tasks: Sequence[Task], workers: int) -> None:
+        self._job = job
+        self._tasks = tasks
+        count = min(workers, len(tasks))
+        self._workers = [_Worker(job, tasks[k::count]) for k in range(count)]
+
+    def __enter__(self) -> Feed:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for worker in self._workers:
+            worker.stop()
+
+    def __iter__(self) -> Iterator[tuple[Task, Iterator[Message]]]:
+        """Pairs (task, its messages); the messages of a task are to be used up before the next."""
+        if not self._workers:
+            workshop = Workshop(self._job)
+            for task in self._tasks:
+                yield task, workshop.work(task)
+            return
+        for number, task in enumerate(self._tasks):
+            yield task, self._workers[number % len(self._workers)].messages(task)
+
+
+class _Worker:
+    """One process, and the thread that drains its pipe into a bounded queue."""
+
+    def __init__(self, job: Job, tasks: Sequence[Task]) -> None:
+        threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        environment = os.environ | dict.fromkeys(threads, "1")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "hpazoo.runner.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            # an interrupt of the terminal is for the run, which then stops its workers
+            start_new_session=True,
+        )
+        self._messages: queue.Queue[Message | None] = queue.Queue(AHEAD)
+        self._todo = deque([job, *tasks])
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._drain, daemon=True)
+        self._thread.start()
+
+    def messages(self, task: Task) -> Iterator[Message]:
+        while True:
+            message = self._messages.get()
+            if message is None:
+                raise HpazooError(self._death(task))
+            yield message
+            if isinstance(message, Done | Aside):
+                return
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._process.kill()
+        self._process.wait()
+        self._thread.join()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
+    def _drain(self) -> None:
+        """Hand out one task at a time, so that neither pipe can fill up and block both sides."""
+        outgoing, incoming = self._process.stdin, self._process.stdout
+        assert outgoing is not None and incoming is not None
+        with contextlib.suppress(EOFError, BrokenPipeError, OSError, ValueError):
+            send(outgoing, self._todo.popleft())
+            while self._todo and not self._stopping.is_set():
+                send(outgoing, self._todo.popleft())
+                message: Message | None = None
+                while not isinstance(message, Done | Aside):
+                    message = receive(incoming)
+                    self._put(message)
+            return
+        self._put(None)
+
+    def _put(self, message: Message | None) -> None:
+        while not self._stopping.is_set():
+            with contextlib.suppress(queue.Full):
+                self._messages.put(message, timeout=0.2)
+                return
+
+    def _death(self, task: Task) -> str:
+        code = self._process.wait()
+        why = f"exit status {code}"
+        if code < 0:
+            why = f"signal {signal.Signals(-code).name}"
+            if -code == signal.SIGKILL:
+                why += ", as the system does when memory runs out"
+        return (
+            f"a reading worker stopped at field '{task.field}' ({why}). What is done is kept: "
+            "run the same command again, with fewer --workers if it was memory"
+        )

@@ -1,0 +1,201 @@
+"""The folder of a run: which results are there, and whether they are still true.
+
+Fields are cut into shards by sorted id. A shard's parts (cells, and one table per member) each
+carry a key: the digest of everything they were made from. A part whose key differs is moved to
+`old/`, never deleted and never used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hpazoo.errors import UsageError
+from hpazoo.fields import Cells
+from hpazoo.paths import replacing
+
+_KEY = b"hpazoo.key"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Fields that are worked on, written and resumed together."""
+
+    number: int
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FieldRecord:
+    """What segmenting learned of a field; with a `set_aside` reason, why it cannot be used."""
+
+    id: str
+    height: int = 0
+    width: int = 0
+    pixel_size: float | None = None
+    sha256: str = ""
+    notes: tuple[str, ...] = ()
+    set_aside: str = ""
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """A shard after segmenting: its fields, and the cells of each that is not set aside."""
+
+    records: tuple[FieldRecord, ...]
+    cells: dict[str, Cells]
+
+
+def digest(*parts: Any) -> str:
+    """SHA-256 of plain data in canonical form."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def cut(fields: Iterable[str], size: int) -> list[Shard]:
+    ordered = sorted(fields)
+    starts = range(0, len(ordered), size)
+    return [Shard(n, tuple(ordered[s : s + size])) for n, s in enumerate(starts)]
+
+
+class RunFolder:
+    """Paths and parts of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.masks = path / "masks"
+        self.lock = path / "run.lock.yaml"
+        self.log = path / "log.txt"
+        self.set_aside = path / "set-aside.jsonl"
+        self._old: Path | None = None
+
+    def prepare(self, fresh: bool) -> None:
+        """Make the folder; `fresh` first removes the results of earlier runs in it."""
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"{self.path} is a file; give another folder with --out")
+        foreign = self.path.is_dir() and any(self.path.iterdir()) and not self._is_run()
+        if foreign:
+            raise UsageError(
+                f"{self.path} holds files, but no run of hpazoo (no {self.lock.name}); "
+                "give an empty or new folder with --out"
+            )
+        if fresh and self.path.is_dir():
+            shutil.rmtree(self.path)
+        try:
+            self.masks.mkdir(parents=True, exist_ok=True)
+            self.log.touch()
+        except OSError as error:
+            raise UsageError(f"{self.path} cannot be written: {error.strerror}") from error
+
+    def _is_run(self) -> bool:
+        return self.lock.exists() or self.log.exists()
+
+    def member_part(self, member: str, shard: Shard) -> Path:
+        return self.path / "members" / member / f"part-{shard.number:05d}.parquet"
+
+    def _cells_part(self, shard: Shard) -> Path:
+        return self.masks / f"part-{shard.number:05d}.parquet"
+
+    def is_segmented(self, shard: Shard, key: str) -> bool:
+        """Whether the shard's masks are there; outdated ones are moved away."""
+        part = self._cells_part(shard)
+        if part_key(part) == key:
+            return True
+        if part.exists():
+            names = [f"{field}{end}" for field in shard.fields for end in (".png", ".tif")]
+            self.retire([part, *(self.masks / name for name in names)])
+        return False
+
+    def has_member(self, member: str, shard: Shard, key: str) -> bool:
+        """Whether the shard's predictions of a member are there; outdated ones are moved away."""
+        part = self.member_part(member, shard)
+        if part_key(part) == key:
+            return True
+        self.retire([part])
+        return False
+
+    def write_segmented(self, shard: Shard, key: str, segmented: Segmented) -> None:
+        """One Parquet file: rows are cells, the fields' records ride in its metadata."""
+        cells = [(name, segmented.cells[name]) for name in sorted(segmented.cells)]
+        boxes = np.concatenate([c.boxes for _, c in cells] or [np.zeros((0, 4), np.int64)])
+        columns: dict[str, Any] = {
+            "field": [name for name, c in cells for _ in range(len(c))],
+            "cell": _joined([c.ids for _, c in cells], np.int64),
+            **{axis: boxes[:, k] for k, axis in enumerate(("y0", "x0", "y1", "x1"))},
+            "area": _joined([c.areas for _, c in cells], np.int64),
+            "touches_border": _joined([c.touches_border for _, c in cells], np.bool_),
+        }
+        records = json.dumps([vars(record) for record in segmented.records], ensure_ascii=False)
+        write_part(self._cells_part(shard), columns, key, {b"hpazoo.fields": records.encode()})
+
+    def segmented(self, shard: Shard) -> Segmented:
+        table = pq.read_table(self._cells_part(shard))
+        records = tuple(
+            FieldRecord(**(entry | {"notes": tuple(entry["notes"])}))
+            for entry in json.loads(table.schema.metadata[b"hpazoo.fields"])
+        )
+        fields = np.asarray(table["field"].to_pylist(), dtype=object)
+        column = {name: table[name].to_numpy() for name in table.column_names if name != "field"}
+        boxes = np.stack([column[axis] for axis in ("y0", "x0", "y1", "x1")], axis=1)
+        cells = {}
+        for record in records:
+            if not record.set_aside:
+                rows = np.flatnonzero(fields == record.id)
+                cells[record.id] = Cells(
+                    column["cell"][rows],
+                    boxes[rows],
+                    column["area"][rows],
+                    column["touches_border"][rows],
+                )
+        return Segmented(records, cells)
+
+    def write_set_aside(self, records: Sequence[FieldRecord]) -> None:
+        with replacing(self.set_aside) as temporary:
+            rows = [{"field": r.id, "reason": r.set_aside} for r in records]
+            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            temporary.write_text(text, encoding="utf-8")
+
+    def retire(self, files: Iterable[Path]) -> None:
+        """Move files to this process's own folder below `old/`."""
+        for file in files:
+            if not file.exists():
+                continue
+            if self._old is None:
+                number = 1
+                while (self.path / "old" / str(number)).exists():
+                    number += 1
+                self._old = self.path / "old" / str(number)
+            target = self._old / file.relative_to(self.path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(target)
+
+
+def write_part(
+    path: Path, columns: dict[str, Any], key: str, more: dict[bytes, bytes] | None = None
+) -> None:
+    """A Parquet file that carries its key."""
+    table = pa.table(columns).replace_schema_metadata({_KEY: key.encode(), **(more or {})})
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def part_key(path: Path) -> str | None:
+    """Key of a part; None if it is missing or cannot be read (then it is made again)."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowInvalid):
+        return None
+    return metadata.get(_KEY, b"").decode()
+
+
+def _joined(arrays: Sequence[np.ndarray], dtype: type) -> np.ndarray:
+    return np.concatenate(arrays) if arrays else np.zeros(0, dtype)

@@ -1,0 +1,112 @@
+"""`run.lock.yaml`: the resolved spec, and all that shaped its results, so that it can be repeated.
+
+The lock is itself a spec. When it is run, what it recorded is compared with what is found.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import hpazoo
+from hpazoo.checkpoints import sha256
+from hpazoo.errors import HpazooError
+from hpazoo.paths import replacing
+from hpazoo.runner.folder import digest
+from hpazoo.runner.options import Settings
+from hpazoo.spec import Spec
+
+_PACKAGES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless", "scikit-image")
+
+_HEADER = """\
+# Written by hpazoo: the spec as it was run, every default filled in; under `lock:` what it used.
+# Run this file to repeat the run; remove `lock:` to begin a new one from it.
+"""
+
+
+def write(
+    path: Path,
+    spec: Spec,
+    settings: Settings,
+    weights: Mapping[str, Sequence[tuple[str, str]]],
+    done: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the lock; `done` (images, outputs) is known when the run has ended."""
+    lock = {
+        "hpazoo": hpazoo.__version__,
+        "python": platform.python_version(),
+        "packages": versions(),
+        "options": settings.as_json(),
+        "checkpoints": {
+            model: [{"file": file, "sha256": value} for file, value in files]
+            for model, files in weights.items()
+        },
+        **(done or {}),
+    }
+    with replacing(path) as temporary:
+        text = yaml.safe_dump(
+            spec.resolved | {"lock": lock}, sort_keys=False, allow_unicode=True, width=100
+        )
+        temporary.write_text(_HEADER + text, encoding="utf-8")
+
+
+def versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def compare_start(
+    locked: Mapping[str, Any], weights: Mapping[str, Sequence[tuple[str, str]]]
+) -> list[str]:
+    """Remarks on a lock that is repeated; HpazooError if its weights are not the ones found."""
+    for model, files in locked.get("checkpoints", {}).items():
+        wanted = [entry["sha256"] for entry in files]
+        found = [value for _, value in weights.get(model, ())]
+        if wanted != found:
+            raise HpazooError(
+                f"the weights of model '{model}' are not those that the lock names:\n"
+                f"  locked: {', '.join(wanted) or 'random weights'}\n"
+                f"  found:  {', '.join(found) or 'random weights'}\n"
+                "give the same files, or remove 'lock:' from the spec to begin a new run"
+            )
+    remarks = []
+    now = {"hpazoo": hpazoo.__version__, "python": platform.python_version(), **versions()}
+    before = {
+        "hpazoo": locked.get("hpazoo"),
+        "python": locked.get("python"),
+        **locked.get("packages", {}),
+    }
+    for name, old in before.items():
+        if old is not None and old != now.get(name):
+            remarks.append(f"the lock was written with {name} {old}, this is {now.get(name)}")
+    return remarks
+
+
+def images_digest(fields: Sequence[tuple[str, str]]) -> str:
+    """Digest of (field id, digest of its files), in order."""
+    return digest(fields)
+
+
+def outputs_digests(folder: Path, files: Sequence[Path]) -> dict[str, str]:
+    return {str(file.relative_to(folder)): sha256(file) for file in sorted(files)}
+
+
+def compare_end(locked: Mapping[str, Any], done: Mapping[str, Any]) -> list[str]:
+    """What a repeated run did otherwise than the lock says; empty if all bytes are the same."""
+    remarks = []
+    if "images" in locked and locked["images"] != done["images"]:
+        remarks.append("the images are not those of the lock (compare sha256 in fields.csv)")
+    for name, wanted in locked.get("outputs", {}).items():
+        if done["outputs"].get(name) != wanted:
+            remarks.append(f"{name} differs from the one that the lock names")
+    return remarks

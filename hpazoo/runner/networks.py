@@ -1,0 +1,87 @@
+"""The networks of a run: their weights, and views -> probabilities."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hpazoo.checkpoints.load import load_checkpoint
+from hpazoo.classes import ClassList, class_list, map_probabilities
+from hpazoo.errors import HpazooError
+from hpazoo.fields import View
+from hpazoo.models import Model, build_model
+from hpazoo.regions import Regions
+from hpazoo.spec.resolution import Model as ModelSpec
+
+_DTYPES = {"bf16": torch.bfloat16, "16": torch.float16}
+
+
+class Network:
+    """A model of the spec: one network, or one per fold, whose probabilities are averaged."""
+
+    def __init__(self, spec: ModelSpec, files: Sequence[Path], target: ClassList) -> None:
+        self.source = class_list(spec.classes)
+        self.target = target
+        config = {"backbone": spec.backbone, "head": spec.head, "input": spec.input._asdict()}
+        self.reports: list[str] = []
+        self.folds: list[Model] = []
+        for file in files or [None]:
+            model = build_model(config, self.source, seed=spec.name)
+            if file is not None:
+                self.reports.append(load_checkpoint(model, file).summary())
+            self.folds.append(model.eval())
+
+    def to(self, device: str) -> None:
+        for model in self.folds:
+            model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def predict(
+        self, views: Sequence[View], over: str, device: str, precision: str
+    ) -> list[np.ndarray]:
+        """Probabilities (rows, classes of the spec) of each view; views are of one size."""
+        pixels = torch.from_numpy(np.stack([view.pixels for view in views])).to(device)
+        images = pixels.float().div_(255).contiguous(memory_format=torch.channels_last)
+        statistics = None
+        if views[0].statistics is not None:
+            stacked = np.stack([view.statistics for view in views])  # type: ignore[misc]
+            statistics = torch.from_numpy(stacked).to(device)
+        labels = [view.labels for view in views if view.labels is not None]
+        total = np.zeros((sum(len(view.cells) for view in views), len(self.source)), np.float64)
+        with torch.inference_mode(), _precision(device, precision), _explained():
+            for model in self.folds:
+                regions = None
+                if labels:
+                    grid = model.grid(images.shape[2], images.shape[3])
+                    regions = Regions.from_masks(labels, grid=grid, over=over).to(device)
+                logits = model(images, regions, statistics=statistics)
+                total += torch.sigmoid(logits.float()).double().cpu().numpy()
+        mean = (total / len(self.folds)).astype(np.float32)
+        mapped = map_probabilities(mean, self.source, self.target)
+        return np.split(mapped, np.cumsum([len(view.cells) for view in views])[:-1])
+
+
+def load(
+    models: Mapping[str, ModelSpec], files: Mapping[str, Sequence[Path]], target: ClassList
+) -> dict[str, Network]:
+    return {name: Network(spec, files[name], target) for name, spec in models.items()}
+
+
+def _precision(device: str, precision: str) -> contextlib.AbstractContextManager[object]:
+    if precision == "32":
+        return contextlib.nullcontext()
+    return torch.autocast(torch.device(device).type, dtype=_DTYPES[precision])
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise HpazooError(
+            "the device has not enough memory for a batch: run again with a smaller "
+            "--batch-size, or --device cpu; what is done is kept"
+        ) from error

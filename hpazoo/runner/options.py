@@ -1,0 +1,105 @@
+"""Where and how a run works: what the command line says, and what the machine decides."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hpazoo.errors import UsageError
+
+SHARD_SIZE = 16
+"""Fields in a shard: the unit of work that a killed run repeats at most."""
+
+PRECISIONS = ("32", "bf16", "16")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run works. None: decided from the machine, or taken from the lock that is repeated."""
+
+    data: Path | None = None
+    device: str | None = None
+    workers: int | None = None
+    batch_size: int | None = None
+    precision: str | None = None
+    limit: int | None = None
+    random_weights: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Options with everything decided; recorded in the lock, since all of it shapes the bytes."""
+
+    data: str
+    device: str
+    workers: int
+    threads: int
+    batch_size: int
+    precision: str
+    shard_size: int
+    limit: int | None
+    random_weights: bool
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def decide(options: Options, locked: dict[str, Any]) -> Settings:
+    """Options win over a lock's, a lock's over what suits the machine."""
+
+    def chosen(name: str) -> Any:
+        said = getattr(options, name)
+        return locked.get(name) if said is None else said
+
+    device = _device(chosen("device") or "auto")
+    workers = chosen("workers")
+    if workers is None:
+        workers = max(1, cores() // 8) if device == "cpu" else max(1, cores() - 1)
+    threads = None if options.workers is not None else locked.get("threads")
+    return Settings(
+        data=str((options.data or Path(locked.get("data", "."))).resolve()),
+        device=device,
+        workers=int(workers),
+        threads=int(threads or max(1, cores() - workers)),
+        batch_size=int(chosen("batch_size") or (1 if device == "cpu" else 8)),
+        precision=str(chosen("precision") or "32"),
+        shard_size=int(locked.get("shard_size", SHARD_SIZE)),
+        limit=chosen("limit"),
+        random_weights=bool(options.random_weights or locked.get("random_weights")),
+    )
+
+
+def cores() -> int:
+    """Processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def wait_passively() -> None:
+    """Let idle threads of the network sleep; has to be said before torch is imported.
+
+    By default they spin for a while after each layer, and a worker that decodes on the same core
+    then slows the network many times over.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("KMP_BLOCKTIME", "0")
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        there = "cuda" if torch.cuda.is_available() else "cpu"
+        first = str(error).partition("\n")[0]
+        message = f"device '{name}' cannot be used: {first}; this machine has '{there}'"
+        raise UsageError(message) from error
+    return name

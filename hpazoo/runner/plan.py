@@ -1,0 +1,106 @@
+"""What a run has to do: which parts of which shards are missing, and the key of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hpazoo.runner.folder import RunFolder, Shard, digest
+from hpazoo.runner.options import Settings
+from hpazoo.runner.worker import Task
+from hpazoo.spec import Spec
+
+FORMAT = 1
+"""Raised when results of older versions must not be taken for today's."""
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """Work on one shard. `segmented` and `members` are the keys its parts will carry; `fields` are
+    those to work on, without the ones that were set aside before.
+    """
+
+    shard: Shard
+    fields: tuple[str, ...]
+    segmented: str
+    members: dict[str, str]
+    segment: bool
+    missing: tuple[str, ...]
+
+    @property
+    def done(self) -> bool:
+        return not self.segment and not self.missing
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Work on all shards; `looks` are the distinct ways in which members see a field."""
+
+    shards: tuple[ShardPlan, ...]
+    looks: tuple[dict[str, Any], ...]
+    look_of: dict[str, int]
+
+    def tasks(self, shard: ShardPlan) -> list[Task]:
+        looks = tuple(sorted({self.look_of[member] for member in shard.missing}))
+        return [Task(field, shard.segment, looks) for field in shard.fields]
+
+    def key(self) -> str:
+        """Digest of everything that the outputs are made from, but for blend and writers."""
+        return digest([[s.segmented, s.members] for s in self.shards])
+
+
+def make_plan(
+    spec: Spec,
+    settings: Settings,
+    folder: RunFolder,
+    shards: Sequence[Shard],
+    weights: Mapping[str, Sequence[str]],
+    stamp: Callable[[str], str],
+    members: bool,
+) -> Plan:
+    """Compare the parts that are there with what the spec, weights and images ask for.
+
+    `weights` are the digests of each model's files; `stamp` tells whether the files behind a field
+    changed; without `members` only cells are wanted.
+    """
+    looks: list[dict[str, Any]] = []
+    look_of: dict[str, int] = {}
+    for member in spec.members if members else ():
+        look = {"strategy": member.strategy, "input": list(spec.models[member.model].input)}
+        if look not in looks:
+            looks.append(look)
+        look_of[member.name] = looks.index(look)
+    plans = []
+    for shard in shards:
+        stamps = [[field, stamp(field)] for field in shard.fields]
+        sources = [spec.resolved["images"], spec.resolved["masks"]]
+        segmented = digest(FORMAT, "segment", sources, stamps)
+        keys = {name: _member_key(spec, name, settings, weights, segmented) for name in look_of}
+        segment = not folder.is_segmented(shard, segmented)
+        missing = tuple(n for n, key in keys.items() if not folder.has_member(n, shard, key))
+        fields = shard.fields if segment else _usable(folder, shard) if missing else ()
+        plans.append(ShardPlan(shard, fields, segmented, keys, segment, missing))
+    return Plan(tuple(plans), tuple(looks), look_of)
+
+
+def _member_key(
+    spec: Spec,
+    name: str,
+    settings: Settings,
+    weights: Mapping[str, Sequence[str]],
+    segmented: str,
+) -> str:
+    member = next(m for m in spec.members if m.name == name)
+    model = dict(spec.resolved["models"][member.model])
+    model.pop("checkpoint", None)
+    random = member.model if not weights[member.model] else ""
+    how = [settings.device, settings.threads, settings.batch_size, settings.precision]
+    classes = spec.resolved["classes"]
+    made_from = [model, list(weights[member.model]), random, member.strategy, classes, how]
+    return digest(FORMAT, "member", json.loads(json.dumps(made_from)), segmented)
+
+
+def _usable(folder: RunFolder, shard: Shard) -> tuple[str, ...]:
+    return tuple(r.id for r in folder.segmented(shard).records if not r.set_aside)

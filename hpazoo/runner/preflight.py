@@ -1,0 +1,126 @@
+"""Before the first field: everything a run needs that is not there, all at once."""
+
+from __future__ import annotations
+
+import glob
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpazoo.checkpoints.cards import find_card
+from hpazoo.errors import FieldError, HpazooError
+from hpazoo.paths import natural_order
+from hpazoo.readers import Reader, readers
+from hpazoo.segmenters import Segmenter, segmenters
+from hpazoo.spec import Model, Spec
+
+BYTES_PER_FIELD = 1_000_000
+"""Masks and predictions of a field of 2048 px with some 30 cells, generously."""
+
+
+class MissingError(HpazooError):
+    """Things a run needs are missing; `items` name each, with what needs it and what to do."""
+
+    def __init__(self, items: Sequence[str]) -> None:
+        self.items = list(items)
+        count = "one thing is" if len(items) == 1 else f"{len(items)} things are"
+        super().__init__(f"{count} missing before this run can start:\n" + _bullets(items))
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a run starts from."""
+
+    reader: Reader
+    segmenter: Segmenter
+    fields: list[str]
+    files: dict[str, list[Path]]
+    """Weights of each model; none: random ones, asked for."""
+
+    def stamp(self, field: str) -> str:
+        try:
+            return f"{self.reader.stamp(field)} {self.segmenter.stamp(field)}"
+        except FieldError as error:
+            return f"missing: {error}"
+
+
+def preflight(
+    spec: Spec, data: Path, folder: Path, limit: int | None, random_weights: bool
+) -> Ready:
+    """Find all that is needed; MissingError lists what is not there."""
+    items: list[str] = []
+    reader: Reader = readers.build(spec.resolved["images"], data)
+    segmenter: Segmenter = segmenters.build(spec.resolved["masks"], data)
+    fields: list[str] = []
+    try:
+        fields = reader.ids()[:limit]
+    except HpazooError as error:
+        items.append(f"images: {error}")
+    if fields:
+        items.extend(_masks(segmenter, fields))
+        items.extend(_disk(folder, len(fields)))
+    files: dict[str, list[Path]] = {}
+    for name, model in spec.models.items():
+        try:
+            files[name] = [] if random_weights else weights_of(model, data)
+        except HpazooError as error:
+            items.append(str(error))
+    if items:
+        raise MissingError(items)
+    return Ready(reader, segmenter, fields, files)
+
+
+def weights_of(model: Model, data: Path) -> list[Path]:
+    """Files of a model's weights: one, or one per fold in natural order."""
+    wanted = model.checkpoint
+    option = f"--set models.{model.name}.checkpoint=FILE"
+    if wanted is None:
+        raise HpazooError(
+            f"weights of model '{model.name}': the spec names none; give them with {option}, "
+            "or try shapes with --random-weights"
+        )
+    card = find_card(wanted)
+    if card is not None:
+        raise HpazooError(
+            f"weights of model '{model.name}': card '{card.name}' is {card.status}. {card.note} "
+            f"If you have the file, give it with {option}; or try shapes with --random-weights"
+        )
+    pattern = str(data / Path(wanted).expanduser())
+    if not any(character in wanted for character in "*?["):
+        if not Path(pattern).is_file():
+            raise HpazooError(f"weights of model '{model.name}': there is no file {pattern}")
+        return [Path(pattern)]
+    # Path.glob takes no absolute pattern
+    found = [Path(name) for name in glob.glob(pattern, recursive=True)]  # noqa: PTH207
+    if not found:
+        raise HpazooError(f"weights of model '{model.name}': no file matches {pattern}")
+    return sorted(found, key=lambda file: natural_order(str(file)))
+
+
+def _masks(segmenter: Segmenter, fields: Sequence[str]) -> list[str]:
+    """Mask files that are missing, where masks are files; some may be, all may not."""
+    missing = []
+    for field in fields:
+        try:
+            segmenter.stamp(field)
+        except FieldError as error:
+            missing.append(str(error))
+    if len(missing) < len(fields):
+        return []
+    return [f"masks: none of the {len(fields)} fields has any; the first: {missing[0]}"]
+
+
+def _disk(folder: Path, fields: int) -> list[str]:
+    place = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
+    free, needed = shutil.disk_usage(place).free, fields * BYTES_PER_FIELD
+    if free >= needed:
+        return []
+    return [
+        f"disk: about {needed / 1e9:.1f} GB for {fields} fields, but {place} has only "
+        f"{free / 1e9:.1f} GB free; give another folder with --out"
+    ]
+
+
+def _bullets(items: Sequence[str]) -> str:
+    return "\n".join("  - " + item.replace("\n", "\n    ") for item in items)

@@ -1,0 +1,266 @@
+"""A run, from a spec to its files: segment, predict, blend, correct, write."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import yaml
+
+from hpazoo.checkpoints import sha256
+from hpazoo.classes import ClassList, class_list
+from hpazoo.errors import HpazooError, UsageError
+from hpazoo.runner import lock
+from hpazoo.runner.folder import FieldRecord, RunFolder, cut, digest
+from hpazoo.runner.options import Options, Settings, decide, wait_passively
+from hpazoo.runner.plan import Plan, make_plan
+from hpazoo.runner.preflight import Ready, preflight
+from hpazoo.runner.progress import FieldProgress
+from hpazoo.runner.results import results, set_aside
+from hpazoo.runner.worker import Job
+from hpazoo.spec import Spec
+from hpazoo.writers import Writer, writers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Stage = Literal["segment", "predict", "outputs"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+RANDOM = "random weights"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run. `exit_code` is 0, or 3 when fields were set aside."""
+
+    folder: Path
+    fields: int
+    cells: int
+    set_aside: tuple[FieldRecord, ...]
+    remarks: tuple[str, ...]
+    outputs: tuple[Path, ...]
+    stamp: str
+    """Why the numbers must not be believed; empty if they may."""
+
+    @property
+    def exit_code(self) -> int:
+        return 3 if self.set_aside else 0
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """A row per cell, sorted by field and cell; see the `table` writer for its columns."""
+        import pandas as pd
+
+        path = self.folder / "predictions.parquet"
+        if not path.is_file():
+            raise HpazooError(f"{path} is not there: the spec's outputs have no Parquet table")
+        return pd.read_parquet(path)
+
+    def calls(self) -> dict[str, int]:
+        """Number of cells called for each location; empty without a Parquet table."""
+        import pandas as pd
+
+        path = self.folder / "predictions.parquet"
+        if path not in self.outputs:
+            return {}
+        names = pd.read_parquet(path, columns=["locations"])["locations"].str.split("|").explode()
+        return {str(name): int(count) for name, count in names.value_counts().items() if name}
+
+
+def run(
+    spec: Spec,
+    out: Path | None = None,
+    options: Options | None = None,
+    *,
+    until: Stage = "outputs",
+    fresh: bool = False,
+    quiet: bool = True,
+) -> Run:
+    """Run a spec; what an earlier run in the same folder left is used where it still holds.
+
+    Parameters
+    ----------
+    spec
+        A spec with `images` and `members`; or the lock of a run, which is then repeated.
+    out
+        Folder of the run; default `runs/<name>`.
+    options
+        Where and how; what is not said is decided from the machine.
+    until
+        Last stage.
+    fresh
+        Remove the results of earlier runs in the folder first.
+    quiet
+        Show no progress.
+
+    Raises
+    ------
+    MissingError
+        Before the first field, with everything that is missing.
+    HpazooError
+        When the run cannot go on; finished work is kept.
+    """
+    wait_passively()
+    spec.require("images", *(() if until == "segment" else ("members",)))
+    settings = decide(options or Options(), spec.lock.get("options", {}))
+    folder = RunFolder(out or Path("runs") / spec.name)
+    ready = preflight(
+        spec, Path(settings.data), folder.path, settings.limit, settings.random_weights
+    )
+    folder.prepare(fresh)
+    return _Run(spec, settings, folder, ready, quiet).go(until)
+
+
+class _Run:
+    def __init__(
+        self, spec: Spec, settings: Settings, folder: RunFolder, ready: Ready, quiet: bool
+    ) -> None:
+        self.spec = spec
+        self.settings = settings
+        self.folder = folder
+        self.ready = ready
+        self.classes: ClassList = class_list(spec.resolved["classes"])
+        self.weights = {
+            model: [(str(file), sha256(file)) for file in files]
+            for model, files in ready.files.items()
+        }
+        self.shards = cut(ready.fields, settings.shard_size)
+        self.stamp = RANDOM if settings.random_weights else ""
+        self.progress = FieldProgress(len(ready.fields), quiet)
+
+    def go(self, until: Stage) -> Run:
+        remarks = lock.compare_start(self.spec.lock, self.weights)
+        before = _done_before(self.folder)
+        plan = self._plan(members=until != "segment")
+        lock.write(self.folder.lock, self.spec, self.settings, self.weights, before)
+        self._log(f"run of {self.spec.path}: {len(self.ready.fields)} fields")
+        with self.progress:
+            self._predict(plan)
+        aside = set_aside(self.folder, plan)
+        self.folder.write_set_aside(aside)
+        outputs: list[Path] = []
+        if until == "outputs":
+            outputs, done = self._outputs(plan, before)
+            remarks += lock.compare_end(self.spec.lock, done)
+            lock.write(self.folder.lock, self.spec, self.settings, self.weights, done)
+        for remark in remarks:
+            self._log(remark)
+        return Run(
+            folder=self.folder.path,
+            fields=len(self.ready.fields),
+            cells=sum(
+                len(cells)
+                for shard in plan.shards
+                for cells in self.folder.segmented(shard.shard).cells.values()
+            ),
+            set_aside=tuple(aside),
+            remarks=tuple(remarks),
+            outputs=tuple(outputs),
+            stamp=self.stamp,
+        )
+
+    def _plan(self, members: bool) -> Plan:
+        weights = {model: [value for _, value in files] for model, files in self.weights.items()}
+        return make_plan(
+            self.spec,
+            self.settings,
+            self.folder,
+            self.shards,
+            weights,
+            self.ready.stamp,
+            members,
+        )
+
+    def _predict(self, plan: Plan) -> None:
+        for shard in plan.shards:
+            if shard.done:
+                for field in shard.shard.fields:
+                    self.progress.advance(field)
+        if all(shard.done for shard in plan.shards):
+            return
+        import torch
+
+        from hpazoo.runner import networks
+        from hpazoo.runner.predict import predict
+
+        torch.set_num_threads(self.settings.threads)
+        missing = {name for shard in plan.shards for name in shard.missing}
+        wanted = {m.model for m in self.spec.members if m.name in missing}
+        models = {name: model for name, model in self.spec.models.items() if name in wanted}
+        loaded = networks.load(models, self.ready.files, self.classes)
+        for name, network in loaded.items():
+            for line in network.reports:
+                self.progress.say(f"model {name}: {line}")
+                self._log(f"model {name}: {line}")
+            network.to(self.settings.device)
+        job = Job(
+            Path(self.settings.data),
+            self.spec.resolved["images"],
+            self.spec.resolved["masks"],
+            self.folder.masks,
+            plan.looks,
+        )
+        predict(
+            self.spec,
+            self.settings,
+            self.folder,
+            plan,
+            job,
+            loaded,
+            self.progress.advance,
+            self._log,
+        )
+
+    def _outputs(self, plan: Plan, before: Mapping[str, Any]) -> tuple[list[Path], dict[str, Any]]:
+        """Blend, correct and write; skipped when the same outputs are there already."""
+        parts = ("classes", "members", "ensemble", "postprocess", "outputs")
+        made_from = {part: self.spec.resolved[part] for part in parts}
+        key = digest(made_from, self.stamp, plan.key())
+        folder = self.folder.path
+        files = [folder / name for name in before.get("outputs", {})]
+        if before.get("outputs_key") == key and all(file.is_file() for file in files):
+            found = lock.outputs_digests(folder, files)
+            if found == before["outputs"]:
+                return files, dict(before)
+        self.folder.retire(files)
+        files = []
+        for config in self.spec.resolved["outputs"]:
+            writer: Writer = writers.build(config, self.classes)
+            stream = results(self.spec, self.classes, self.folder, plan)
+            files.extend(writer.write(folder, stream, self.stamp))
+        images = [
+            (record.id, record.sha256)
+            for shard in plan.shards
+            for record in self.folder.segmented(shard.shard).records
+        ]
+        done = {
+            "images": lock.images_digest(images),
+            "outputs_key": key,
+            "outputs": lock.outputs_digests(folder, files),
+        }
+        return files, done
+
+    def _log(self, text: str) -> None:
+        with self.folder.log.open("a", encoding="utf-8") as file:
+            now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+            file.write(f"{now} {text}\n")
+
+
+def _done_before(folder: RunFolder) -> dict[str, Any]:
+    """What the lock in the folder says of finished outputs; nothing if it cannot be read."""
+    try:
+        found = yaml.safe_load(folder.lock.read_text(encoding="utf-8"))["lock"]
+        return {key: found[key] for key in ("images", "outputs_key", "outputs")}
+    except (OSError, yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError):
+        return {}
+
+
+def check_stage(stage: str) -> Stage:
+    for known in STAGES:
+        if stage == known:
+            return known
+    raise UsageError(f"unknown stage '{stage}'; the stages are {', '.join(STAGES)}")

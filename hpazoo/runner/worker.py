@@ -1,0 +1,182 @@
+"""What happens to a field before a network sees it: read, segment, cut into views.
+
+Runs in processes of its own beside the network (`python -m hpazoo.runner.worker`), which speak
+pickles over their pipes: nothing is imported from the user's script, a full pipe makes a worker
+wait, and a worker whose parent is gone ends at its next message.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+import sys
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from hpazoo.errors import FieldError
+from hpazoo.fields import Cells, Field, Input, View
+from hpazoo.geometry import cells_of
+from hpazoo.imageio import label_image_suffix, read_label_image, write_label_image
+from hpazoo.paths import replacing
+from hpazoo.readers import readers
+from hpazoo.segmenters import segmenters
+from hpazoo.strategies import strategies
+
+Json = dict[str, Any]
+
+
+class Look(NamedTuple):
+    """A way to show fields to networks: a strategy, and the input of the models behind it."""
+
+    strategy: str
+    """The strategy's configuration as canonical JSON, so that looks can be compared."""
+    input: Input
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all fields of a run have in common."""
+
+    data: Path
+    images: Json
+    masks: Json
+    folder: Path
+    """Where label images are kept."""
+    looks: tuple[Json, ...]
+    """Strategy configurations with `input`, in the order that tasks refer to."""
+
+
+class Task(NamedTuple):
+    """Work on one field: segment it if asked to, then show it in these looks."""
+
+    field: str
+    segment: bool
+    looks: tuple[int, ...]
+
+
+class Seen(NamedTuple):
+    """First message of a field: what was read and found."""
+
+    height: int
+    width: int
+    pixel_size: float | None
+    sha256: str
+    notes: tuple[str, ...]
+    cells: Cells
+
+
+class Shown(NamedTuple):
+    """One view, in one look."""
+
+    look: int
+    view: View
+
+
+class Aside(NamedTuple):
+    """The field cannot be used. `details` is a traceback where the cause is not the field."""
+
+    reason: str
+    details: str = ""
+
+
+class Done(NamedTuple):
+    """Last message of a field."""
+
+
+Message = Seen | Shown | Aside | Done
+
+
+class Workshop:
+    """The components of a job, built once."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.reader = readers.build(job.images, job.data)
+        self.segmenter = segmenters.build(job.masks, job.data)
+        self.looks = [
+            (strategies.build(look["strategy"]), Input(*look["input"])) for look in job.looks
+        ]
+
+    def work(self, task: Task) -> Iterator[Message]:
+        """Messages of one field, ending with Done or Aside."""
+        try:
+            field: Field = self.reader.read(task.field)
+            masks = self.masks(field, task.segment)
+            yield Seen(*field.shape, field.pixel_size, field.sha256, field.notes, cells_of(masks))
+            for number in task.looks:
+                strategy, network_input = self.looks[number]
+                for view in strategy.views(field, masks, network_input):
+                    yield Shown(number, view)
+        except FieldError as error:
+            yield Aside(str(error))
+        except Exception as error:
+            name = type(error).__name__
+            yield Aside(f"unexpected {name}: {error}", traceback.format_exc())
+        else:
+            yield Done()
+
+    def masks(self, field: Field, segment: bool) -> np.ndarray:
+        if not segment:
+            return read_label_image(mask_file(self.job.folder, field.id))
+        labels: np.ndarray = self.segmenter.segment(field)
+        if labels.shape != field.shape:
+            found, wanted = " x ".join(map(str, labels.shape)), " x ".join(map(str, field.shape))
+            raise FieldError(f"its masks are {found} px, the image {wanted} px")
+        path = self.job.folder / f"{field.id}{label_image_suffix(labels)}"
+        with replacing(path) as temporary:
+            write_label_image(temporary, labels)
+        return labels
+
+
+def mask_file(folder: Path, field_id: str) -> Path:
+    """File of a field's label image: PNG, or TIFF where ids do not fit 16 bit."""
+    for suffix in (".png", ".tif"):
+        path = folder / f"{field_id}{suffix}"
+        if path.is_file():
+            return path
+    raise FieldError(f"its masks are missing from {folder}")
+
+
+def send(pipe: IO[bytes], message: object) -> None:
+    data = pickle.dumps(message, protocol=5)
+    pipe.write(struct.pack("<Q", len(data)))
+    pipe.write(data)
+    pipe.flush()
+
+
+def receive(pipe: IO[bytes]) -> Any:
+    """The next message; EOFError when the other side is gone."""
+    head = pipe.read(8)
+    if len(head) < 8:
+        raise EOFError
+    (length,) = struct.unpack("<Q", head)
+    data = pipe.read(length)
+    if len(data) < length:
+        raise EOFError
+    return pickle.loads(data)
+
+
+def main() -> None:
+    """Serve tasks from stdin; whatever a library prints goes to stderr, not into the messages."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    incoming, outgoing = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    try:
+        workshop = Workshop(receive(incoming))
+        while True:
+            for message in workshop.work(receive(incoming)):
+                send(outgoing, message)
+    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""The draft-07 JSON schema of the spec language, built from what the components say of themselves.
+
+`registry/spec-1.schema.json` is this schema with the built-in components, for editors. Keys that
+begin with `x-` are for `hpazoo.spec.check`, which turns violations into messages: `x-owner` names
+an object, `x-kind` a component's kind, `x-reference` what a text must name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hpazoo.classes import class_list_names
+from hpazoo.normalize import NORMALIZATIONS
+from hpazoo.parameters import Json
+from hpazoo.registry import KINDS
+from hpazoo.spec.catalog import Description, components, description
+
+NAME = "^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+
+
+def build(plugins: Iterable[tuple[str, str]] = ()) -> Json:
+    """The schema; `plugins` are (kind, name) of plugin components to describe in full."""
+    described = {
+        kind: {n: description(kind, n) for n, c in components(kind).items() if _own(c.provider)}
+        for kind in KINDS
+    }
+    for kind, name in plugins:
+        described[kind][name] = description(kind, name)
+    return build_from(described)
+
+
+def build_from(described: Mapping[str, Mapping[str, Description]]) -> Json:
+    """The schema of these components, by kind and name."""
+    definitions: Json = {}
+    for kind, found in described.items():
+        if found:
+            definitions[kind] = _component(kind, list(found))
+            definitions |= {f"{kind}/{name}": _options(kind, name, d) for name, d in found.items()}
+    definitions |= {"model": _model(), "member": _member("views" in definitions)}
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "hpazoo spec, version 1",
+        **_spec(),
+        "definitions": definitions,
+    }
+
+
+def _own(provider: str) -> bool:
+    return provider == "hpazoo"
+
+
+def _object(owner: str, properties: Json, required: list[str], doc: str = "") -> Json:
+    out: Json = {"x-owner": owner, "type": "object", "properties": properties}
+    if doc:
+        out["description"] = doc
+    return out | {"required": required, "additionalProperties": False}
+
+
+def _component(kind: str, names: list[str]) -> Json:
+    """A name, or a mapping with `type` and the component's own options."""
+    name: Json = {
+        "x-kind": kind,
+        "anyOf": [{"enum": names}, {"type": "string", "pattern": r"^[\w-]+\.[\w.-]+$"}],
+    }
+    own = [
+        {
+            "if": {"properties": {"type": {"const": one}}, "required": ["type"]},
+            "then": {"$ref": f"#/definitions/{kind}~1{one}"},
+        }
+        for one in names
+    ]
+    return {
+        "type": ["string", "object"],
+        "if": {"type": "string"},
+        "then": name,
+        "else": {
+            "x-owner": f"the {KINDS[kind]}",
+            "properties": {"type": name},
+            "required": ["type"],
+            "allOf": own,
+        },
+    }
+
+
+def _options(kind: str, name: str, found: Description) -> Json:
+    properties: Json = {"type": {"const": name, "description": found.summary}}
+    for key, entry in found.parameters.items():
+        extra = {} if entry.get("required") else {"default": entry["default"]}
+        properties[key] = entry["schema"] | {"description": entry["doc"]} | extra
+    owner = f"{KINDS[kind]} '{name}'"
+    return _object(owner, properties, ["type", *found.required], found.summary)
+
+
+def _ref(kind: str, doc: str, **more: Any) -> Json:
+    # draft-07 ignores what stands beside a $ref, so the text goes around it
+    return {"description": doc, "allOf": [{"$ref": f"#/definitions/{kind}"}], **more}
+
+
+def _spec() -> Json:
+    properties = {
+        "hpazoo": {"const": 1, "description": "Version of the spec language."},
+        "name": {
+            "type": "string",
+            "pattern": NAME,
+            "description": "Name of the run's folder; the file's name if absent.",
+        },
+        "title": {"type": "string", "description": "One line for people."},
+        "classes": _classes("Locations to predict, a list in registry/classes.yaml."),
+        "images": _ref("readers", "Where the fields of view come from."),
+        "masks": _ref("segmenters", "How cells are found.", default="watershed"),
+        "models": {
+            "type": "object",
+            "description": "Networks by name.",
+            "propertyNames": {"pattern": NAME},
+            "minProperties": 1,
+            "additionalProperties": {"$ref": "#/definitions/model"},
+        },
+        "members": {
+            "type": "array",
+            "description": "Models, each seen through a strategy.",
+            "minItems": 1,
+            "items": {"$ref": "#/definitions/member"},
+        },
+        "ensemble": _ref("ensembles", "How members are blended.", default="mean"),
+        "postprocess": {
+            "type": "array",
+            "description": "Corrections of the blend, in this order.",
+            "items": {"$ref": "#/definitions/postprocessors"},
+            "default": [],
+        },
+        "outputs": {
+            "type": "array",
+            "description": "Files to write.",
+            "items": {"$ref": "#/definitions/writers"},
+            "default": ["table"],
+        },
+        "lock": {
+            "type": "object",
+            "description": "Written by a run; what it used, so that it can be repeated.",
+        },
+    }
+    return _object("a spec", properties, ["hpazoo", "classes", "models"])
+
+
+def _classes(doc: str) -> Json:
+    return {"enum": class_list_names(), "description": doc}
+
+
+def _model() -> Json:
+    sizes = {"type": "integer", "minimum": 16, "maximum": 16384}
+    network_input = _object(
+        "input",
+        {
+            "size": {**sizes, "description": "Longer side of a field for the network, in pixels."},
+            "normalize": {
+                "enum": list(NORMALIZATIONS),
+                "description": "How pixel values are scaled.",
+            },
+        },
+        [],
+        "What the network was trained on; with a card, the card's.",
+    )
+    properties = {
+        "backbone": _ref("backbones", "Image -> feature map; with a card, the card's."),
+        "head": _ref("heads", "Feature map -> logits; with a card, the card's."),
+        "input": network_input,
+        "classes": _classes("Locations the network was trained for, if not those of the spec."),
+        "checkpoint": {
+            "type": "string",
+            "minLength": 1,
+            "description": "Weights: a card, a file, or a pattern of files (folds, averaged).",
+        },
+        "map_classes": {
+            "enum": ["max"],
+            "description": "Map the model's classes onto those of the spec.",
+        },
+    }
+    return _object("a model", properties, [])
+
+
+def _member(views: bool) -> Json:
+    properties = {
+        "model": {"type": "string", "x-reference": "model", "description": "One of the models."},
+        "strategy": _ref("strategies", "How cells are shown to the model."),
+        "name": {
+            "type": "string",
+            "pattern": NAME,
+            "description": "Default: <model>+<strategy>.",
+        },
+        "weight": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "description": "Share in the blend.",
+            "default": 1,
+        },
+    }
+    if views:
+        properties["views"] = _ref("views", "Test-time augmentation.")
+    return _object("a member", properties, ["model", "strategy"])

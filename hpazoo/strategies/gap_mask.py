@@ -1,0 +1,55 @@
+"""The field as one view with its cells, told apart where the network pools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from hpazoo.fields import Field, Input, View, as_uint8
+from hpazoo.geometry import cells_of
+from hpazoo.strategies import strategies
+from hpazoo.strategies._resize import network_shape, resize_planes
+
+
+@strategies.register
+class GapMask:
+    """Show the field once and pool the network's feature map cell by cell.
+
+    The image goes through the network alone up to global pooling; there it becomes one row per
+    cell. The view carries the label image at full resolution, so that no cell is too small for the
+    feature grid.
+
+    Source: "Gap-Mask Inference" of the 6th place, Human Protein Atlas Single Cell Classification
+    (Kaggle, 2021). Read literally it averages over the whole grid; then the average of a small cell
+    starves, which is why that reading has to be asked for.
+
+    Parameters
+    ----------
+    over
+        What a cell's average and its attention run over: its own area (`cell`) or the whole grid
+        (`grid`).
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("regions",)
+
+    def __init__(self, *, over: Literal["grid", "cell"] = "cell") -> None:
+        self.over: Literal["grid", "cell"] = over
+
+    def views(self, field: Field, masks: np.ndarray, size: Input) -> Iterator[View]:
+        """At most one view, its longer side `size.size`, with all cells."""
+        ids = cells_of(masks).ids
+        if len(ids):
+            shape = network_shape(field.shape, size.size)
+            pixels = resize_planes(as_uint8(field.pixels), shape)
+            yield View(pixels, ids, _narrow(masks, int(ids[-1])))
+
+
+def _narrow(labels: np.ndarray, largest: int) -> np.ndarray:
+    """Label image in the smallest type that holds its ids."""
+    # Views travel between processes: a field of 2048 px is 4 MB as uint8 and 32 as int64.
+    for kind in (np.uint8, np.uint16, np.int32):
+        if largest <= np.iinfo(kind).max:
+            return labels.astype(kind)
+    return labels.astype(np.int64)
