@@ -35,6 +35,19 @@ class Field:
         return self.pixels.shape[1], self.pixels.shape[2]
 
 
+@dataclass(frozen=True)
+class FieldRecord:
+    """What a run notes of a field; with a `set_aside` reason, why it cannot be used."""
+
+    id: str
+    height: int = 0
+    width: int = 0
+    pixel_size: float | None = None
+    sha256: str = ""
+    notes: tuple[str, ...] = ()
+    set_aside: str = ""
+
+
 class Input(NamedTuple):
     """What a model takes: a field's longer side in pixels, and the name of its normalisation."""
 

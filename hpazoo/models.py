@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from hpazoo.backbones import Backbone, backbones
 from hpazoo.checkpoints.load import LoadReport, load_checkpoint
 from hpazoo.classes import ClassList, class_list
-from hpazoo.errors import ComponentError, UsageError, did_you_mean
+from hpazoo.errors import ComponentError, HpazooError, UsageError, did_you_mean
 from hpazoo.fields import CHANNELS, Input
 from hpazoo.heads import Head, heads
 from hpazoo.normalize import check_normalization, normalized
 from hpazoo.regions import Regions
+from hpazoo.spec import Spec
+from hpazoo.spec.problems import Problem, SpecError
 
 _KEYS = ("backbone", "head", "input", "checkpoint")
 _OF_THE_RUN = ("train", "map_classes")
@@ -162,6 +164,24 @@ def build_model(
     if config.get("checkpoint") is not None:
         model.checkpoint = load_checkpoint(model, Path(config["checkpoint"]))
     return model.eval()
+
+
+def check_builds(spec: Spec) -> None:
+    """Build every network of a spec, without weights; SpecError with those that cannot be built."""
+    problems = []
+    for name, model in spec.models.items():
+        config = {
+            "backbone": model.backbone,
+            "head": model.head,
+            "input": model.input._asdict(),
+        }
+        try:
+            build_model(config, model.classes)
+        except HpazooError as error:
+            place = spec.document.key_place(("models", name))
+            problems.append(Problem(f"model '{name}' cannot be built: {error}", place))
+    if problems:
+        raise SpecError(problems)
 
 
 def _input(config: Any) -> Input:

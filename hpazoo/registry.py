@@ -139,15 +139,20 @@ def split_config(config: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 @functools.cache
-def _entry_points() -> importlib.metadata.EntryPoints:
-    """Entry points of all installed packages; one scan a process, since it opens every package."""
-    return importlib.metadata.entry_points()
+def _entry_points() -> dict[str, list[importlib.metadata.EntryPoint]]:
+    """Entry points of hpazoo's groups; one scan a process, since it opens every package."""
+    found: dict[str, list[importlib.metadata.EntryPoint]] = {}
+    for distribution in importlib.metadata.distributions():
+        for point in distribution.entry_points:
+            if point.group.startswith("hpazoo."):
+                found.setdefault(point.group, []).append(point)
+    return found
 
 
 def _plugins(kind: str) -> list[Component]:
     """Third-party components of a kind, from the metadata of installed distributions alone."""
     found = []
-    for point in _entry_points().select(group=f"hpazoo.{kind}"):
+    for point in _entry_points().get(f"hpazoo.{kind}", []):
         provider = f"{point.dist.name} {point.dist.version}" if point.dist else "an unnamed package"
         module, _, attribute = point.value.partition(":")
         problem = ""

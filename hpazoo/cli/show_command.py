@@ -53,7 +53,7 @@ def _type(schema: dict[str, Any]) -> str:
         return f"a {KINDS.get(schema['$ref'].rpartition('/')[2], 'component')}"
     if "enum" in schema:
         return " | ".join(_yaml(value) for value in schema["enum"])
-    types = schema.get("type", "value")
+    types: Any = schema.get("type", "value")
     words = {
         "integer": "whole number",
         "number": "number",
@@ -62,7 +62,8 @@ def _type(schema: dict[str, Any]) -> str:
         "array": "list",
         "null": "null",
     }
-    text = " | ".join(words.get(t, t) for t in (types if isinstance(types, list) else [types]))
+    several: list[str] = types if isinstance(types, list) else [types]
+    text = " | ".join(words.get(one, one) for one in several)
     if "x-reference" in schema:
         text = f"name of a {schema['x-reference']}" if schema["x-reference"] != "path" else "path"
     if types == "array":

@@ -62,14 +62,15 @@ class _Worker:
         threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         environment = os.environ | dict.fromkeys(threads, "1")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "hpazoo.runner.worker"],
+            # not -m: messages of a module that runs as __main__ could not be read here
+            [sys.executable, "-c", "from hpazoo.runner.worker import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
             # an interrupt of the terminal is for the run, which then stops its workers
             start_new_session=True,
         )
-        self._messages: queue.Queue[Message | None] = queue.Queue(AHEAD)
+        self._messages: queue.Queue[Message | BaseException | None] = queue.Queue(AHEAD)
         self._todo = deque([job, *tasks])
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._drain, daemon=True)
@@ -80,6 +81,8 @@ class _Worker:
             message = self._messages.get()
             if message is None:
                 raise HpazooError(self._death(task))
+            if isinstance(message, BaseException):
+                raise message
             yield message
             if isinstance(message, Done | Aside):
                 return
@@ -98,7 +101,7 @@ class _Worker:
         """Hand out one task at a time, so that neither pipe can fill up and block both sides."""
         outgoing, incoming = self._process.stdin, self._process.stdout
         assert outgoing is not None and incoming is not None
-        with contextlib.suppress(EOFError, BrokenPipeError, OSError, ValueError):
+        try:
             send(outgoing, self._todo.popleft())
             while self._todo and not self._stopping.is_set():
                 send(outgoing, self._todo.popleft())
@@ -106,10 +109,12 @@ class _Worker:
                 while not isinstance(message, Done | Aside):
                     message = receive(incoming)
                     self._put(message)
-            return
-        self._put(None)
+        except (EOFError, OSError):
+            self._put(None)
+        except BaseException as error:
+            self._put(error)
 
-    def _put(self, message: Message | None) -> None:
+    def _put(self, message: Message | BaseException | None) -> None:
         while not self._stopping.is_set():
             with contextlib.suppress(queue.Full):
                 self._messages.put(message, timeout=0.2)

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hpazoo.errors import UsageError
-from hpazoo.fields import Cells
+from hpazoo.fields import Cells, FieldRecord
 from hpazoo.paths import replacing
 
 _KEY = b"hpazoo.key"
@@ -32,19 +32,6 @@ class Shard:
 
     number: int
     fields: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class FieldRecord:
-    """What segmenting learned of a field; with a `set_aside` reason, why it cannot be used."""
-
-    id: str
-    height: int = 0
-    width: int = 0
-    pixel_size: float | None = None
-    sha256: str = ""
-    notes: tuple[str, ...] = ()
-    set_aside: str = ""
 
 
 @dataclass(frozen=True)
@@ -194,7 +181,8 @@ def part_key(path: Path) -> str | None:
         metadata = pq.read_schema(path).metadata or {}
     except (OSError, pa.ArrowInvalid):
         return None
-    return metadata.get(_KEY, b"").decode()
+    key: bytes = metadata.get(_KEY, b"")
+    return key.decode()
 
 
 def _joined(arrays: Sequence[np.ndarray], dtype: type) -> np.ndarray:

@@ -29,11 +29,13 @@ class Network:
         config = {"backbone": spec.backbone, "head": spec.head, "input": spec.input._asdict()}
         self.reports: list[str] = []
         self.folds: list[Model] = []
-        for file in files or [None]:
+        for file in files:
             model = build_model(config, self.source, seed=spec.name)
-            if file is not None:
-                self.reports.append(load_checkpoint(model, file).summary())
+            self.reports.append(load_checkpoint(model, file).summary())
             self.folds.append(model.eval())
+        if not files:
+            self.reports.append("random weights")
+            self.folds.append(build_model(config, self.source, seed=spec.name).eval())
 
     def to(self, device: str) -> None:
         for model in self.folds:

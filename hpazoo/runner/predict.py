@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from hpazoo.fields import Cells, View
+from hpazoo.fields import Cells, FieldRecord, View
 from hpazoo.runner.feed import Feed
-from hpazoo.runner.folder import FieldRecord, RunFolder, Segmented, write_part
+from hpazoo.runner.folder import RunFolder, Segmented, write_part
 from hpazoo.runner.networks import Network
 from hpazoo.runner.options import Settings
 from hpazoo.runner.plan import Plan, ShardPlan
@@ -79,9 +79,8 @@ class _ShardWork:
 
     def take(self, field: str, message: object) -> None:
         if isinstance(message, Seen):
-            *record, cells = message
-            self.records[field] = FieldRecord(field, *record)
-            self.cells[field] = cells
+            self.records[field] = message.record
+            self.cells[field] = message.cells
         elif isinstance(message, Aside):
             self.records[field] = FieldRecord(field, set_aside=message.reason)
             self.cells.pop(field, None)

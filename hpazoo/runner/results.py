@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 from hpazoo.classes import ClassList
 from hpazoo.ensembles import Ensemble, ensembles
 from hpazoo.errors import HpazooError
-from hpazoo.fields import Cells
+from hpazoo.fields import Cells, FieldRecord
 from hpazoo.imageio import read_label_image
 from hpazoo.postprocessors import Postprocessor, postprocessors
-from hpazoo.runner.folder import FieldRecord, RunFolder
+from hpazoo.runner.folder import RunFolder
 from hpazoo.runner.plan import Plan, ShardPlan
 from hpazoo.runner.worker import mask_file
 from hpazoo.spec import Spec

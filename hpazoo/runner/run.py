@@ -13,8 +13,9 @@ import yaml
 from hpazoo.checkpoints import sha256
 from hpazoo.classes import ClassList, class_list
 from hpazoo.errors import HpazooError, UsageError
+from hpazoo.fields import FieldRecord
 from hpazoo.runner import lock
-from hpazoo.runner.folder import FieldRecord, RunFolder, cut, digest
+from hpazoo.runner.folder import RunFolder, cut, digest
 from hpazoo.runner.options import Options, Settings, decide, wait_passively
 from hpazoo.runner.plan import Plan, make_plan
 from hpazoo.runner.preflight import Ready, preflight

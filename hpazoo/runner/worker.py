@@ -1,8 +1,8 @@
 """What happens to a field before a network sees it: read, segment, cut into views.
 
-Runs in processes of its own beside the network (`python -m hpazoo.runner.worker`), which speak
-pickles over their pipes: nothing is imported from the user's script, a full pipe makes a worker
-wait, and a worker whose parent is gone ends at its next message.
+Runs in processes of its own beside the network (`main`), which speak pickles over their pipes:
+nothing is imported from the user's script, a full pipe makes a worker wait, and a worker whose
+parent is gone ends at its next message.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from hpazoo.errors import FieldError
-from hpazoo.fields import Cells, Field, Input, View
+from hpazoo.fields import Cells, Field, FieldRecord, Input, View
 from hpazoo.geometry import cells_of
 from hpazoo.imageio import label_image_suffix, read_label_image, write_label_image
-from hpazoo.paths import replacing
 from hpazoo.readers import readers
 from hpazoo.segmenters import segmenters
 from hpazoo.strategies import strategies
@@ -63,11 +62,7 @@ class Task(NamedTuple):
 class Seen(NamedTuple):
     """First message of a field: what was read and found."""
 
-    height: int
-    width: int
-    pixel_size: float | None
-    sha256: str
-    notes: tuple[str, ...]
+    record: FieldRecord
     cells: Cells
 
 
@@ -108,7 +103,8 @@ class Workshop:
         try:
             field: Field = self.reader.read(task.field)
             masks = self.masks(field, task.segment)
-            yield Seen(*field.shape, field.pixel_size, field.sha256, field.notes, cells_of(masks))
+            facts = (*field.shape, field.pixel_size, field.sha256, field.notes)
+            yield Seen(FieldRecord(field.id, *facts), cells_of(masks))
             for number in task.looks:
                 strategy, network_input = self.looks[number]
                 for view in strategy.views(field, masks, network_input):
@@ -128,9 +124,7 @@ class Workshop:
         if labels.shape != field.shape:
             found, wanted = " x ".join(map(str, labels.shape)), " x ".join(map(str, field.shape))
             raise FieldError(f"its masks are {found} px, the image {wanted} px")
-        path = self.job.folder / f"{field.id}{label_image_suffix(labels)}"
-        with replacing(path) as temporary:
-            write_label_image(temporary, labels)
+        write_label_image(self.job.folder / f"{field.id}{label_image_suffix(labels)}", labels)
         return labels
 
 
@@ -176,7 +170,3 @@ def main() -> None:
                 send(outgoing, message)
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
         os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

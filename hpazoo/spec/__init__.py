@@ -138,4 +138,8 @@ def _check(document: Document) -> list[Problem]:
         and name in components(kind)
         and not components(kind)[name].problem
     ]
-    return [*document.problems, *schema_problems(document, build(used)), *reference_problems(document)]
+    return [
+        *document.problems,
+        *schema_problems(document, build(used)),
+        *reference_problems(document),
+    ]

@@ -93,10 +93,7 @@ def registry_of(kind: str) -> Registry:
 def _built_in() -> dict[str, dict[str, Description]]:
     text = (data_folder("registry") / "components.json").read_text(encoding="utf-8")
     return {
-        kind: {
-            name: Description.from_json(entry)
-            for name, entry in components.items()
-        }
+        kind: {name: Description.from_json(entry) for name, entry in components.items()}
         for kind, components in json.loads(text).items()
     }
 

@@ -44,7 +44,7 @@ def _is_number(_: Any, value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-_Validator = extend(
+_Validator = extend(  # type: ignore[no-untyped-call]
     Draft7Validator,
     type_checker=Draft7Validator.TYPE_CHECKER.redefine_many(
         {"integer": _is_integer, "number": _is_number}
@@ -55,11 +55,14 @@ _Validator = extend(
 def schema_problems(document: Document, schema: Json) -> list[Problem]:
     """All violations; where a value has the wrong type, nothing else is said of it."""
     errors = list(_leaves(_Validator(schema).iter_errors(document.data)))
-    wrong_type = {tuple(e.absolute_path) for e in errors if e.validator == "type"}
+    wrong_type: dict[Path, ValidationError] = {}
+    for error in errors:
+        if error.validator == "type":
+            wrong_type.setdefault(tuple(error.absolute_path), error)
     problems: list[Problem] = []
     for error in errors:
         path = tuple(error.absolute_path)
-        if error.validator == "type" or path not in wrong_type:
+        if wrong_type.get(path, error) is error:
             problems.extend(_problems(document, error, path))
     return problems
 
@@ -74,8 +77,8 @@ def _leaves(errors: Iterator[ValidationError]) -> Iterator[ValidationError]:
 
 
 def _problems(document: Document, error: ValidationError, path: Path) -> Iterator[Problem]:
-    schema, value = error.schema, error.instance
-    assert isinstance(schema, dict)
+    schema: Json = dict(error.schema)  # type: ignore[arg-type]
+    value: Any = error.instance
     place = document.place(path)
     word = _word(path)
     match error.validator:

@@ -107,4 +107,4 @@ def _get(data: Any, path: Path) -> Any:
 def _replace(document: Document, path: Path, value: Any) -> None:
     node = _get(document.data, path[:-1])
     if isinstance(node, dict | list):
-        node[path[-1]] = value  # type: ignore[index, call-overload]
+        node[path[-1]] = value  # type: ignore[index]

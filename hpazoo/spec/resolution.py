@@ -68,12 +68,12 @@ def _full(kind: str, config: str | Json) -> Json:
 def _model(name: str, data: Json, classes: str) -> Model:
     checkpoint = data.get("checkpoint")
     card = find_card(checkpoint) if checkpoint else None
-    builds = dict(card.builds) if card else {}
+    parts = (card.builds if card else {}) | data
     network_input = (card.input if card else {}) | data.get("input", {})
     return Model(
         name=name,
-        backbone=_full("backbones", data.get("backbone", builds.get("backbone"))),
-        head=_full("heads", data.get("head", builds.get("head"))),
+        backbone=_full("backbones", parts["backbone"]),
+        head=_full("heads", parts["head"]),
         input=Input(network_input["size"], network_input["normalize"]),
         classes=data.get("classes") or (card.classes if card else None) or classes,
         checkpoint=checkpoint,
