@@ -28,12 +28,14 @@ class Densenet121(nn.Module):
 
     gives: ClassVar[tuple[str, ...]] = ("feature-map",)
     aux_features: int | None = None
+    min_size: int = 29
 
     def __init__(self, channels: int, *, large: bool = False) -> None:
         super().__init__()
         self.features = 1024
         self.large = large
-        self.min_size = 61 if large else 29
+        if large:
+            self.min_size = 61
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         for name, layer in torchvision.models.densenet121(weights=None).features.named_children():
             layers[name] = layer

@@ -24,12 +24,12 @@ class InceptionV3(nn.Module):
     """
 
     gives: ClassVar[tuple[str, ...]] = ("feature-map", "auxiliary-map")
+    min_size: int = 75
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.features = 2048
         self.aux_features: int | None = 768
-        self.min_size = 75
         # torchvision's own initialisation samples through scipy and takes half a minute.
         whole = torchvision.models.Inception3(
             aux_logits=False, transform_input=False, init_weights=False

@@ -27,14 +27,16 @@ class Network:
         self.source = class_list(spec.classes)
         self.target = target
         config = {"backbone": spec.backbone, "head": spec.head, "input": spec.input._asdict()}
+        # said aloud, because a file of weights does not tell variants without parameters apart
+        built = f"{_said(spec.backbone)} + {_said(spec.head)} at {spec.input.size} px"
         self.reports: list[str] = []
         self.folds: list[Model] = []
         for file in files:
             model = build_model(config, self.source, seed=spec.name)
-            self.reports.append(load_checkpoint(model, file).summary())
+            self.reports.append(f"{built}: {load_checkpoint(model, file).summary()}")
             self.folds.append(model.eval())
         if not files:
-            self.reports.append("random weights")
+            self.reports.append(f"{built}: random weights")
             self.folds.append(build_model(config, self.source, seed=spec.name).eval())
 
     def to(self, device: str) -> None:
@@ -64,6 +66,11 @@ class Network:
         mean = (total / len(self.folds)).astype(np.float32)
         mapped = map_probabilities(mean, self.source, self.target)
         return np.split(mapped, np.cumsum([len(view.cells) for view in views])[:-1])
+
+
+def _said(config: Mapping[str, object]) -> str:
+    options = ", ".join(f"{key}: {value}" for key, value in config.items() if key != "type")
+    return f"{config['type']} {{{options}}}" if options else str(config["type"])
 
 
 def load(
