@@ -30,10 +30,15 @@ class CheckpointError(HpazooError):
     """A file of weights is missing, damaged, unsafe, or does not fit its network."""
 
 
+def hint(word: object, names: Iterable[str]) -> str:
+    """`did you mean 'x'?` for the nearest of the names, or nothing."""
+    near = difflib.get_close_matches(str(word), sorted(names), n=1, cutoff=0.6)
+    return f"did you mean '{near[0]}'?" if near else ""
+
+
 def did_you_mean(word: str, names: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or the list of names when nothing is near."""
     known = sorted(names)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean '{near[0]}'?"
+    if near := hint(word, known):
+        return f"; {near}"
     return f"; there are: {', '.join(known)}" if known else "; there are none yet"

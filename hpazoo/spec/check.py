@@ -11,7 +11,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 import hpazoo
-from hpazoo.errors import did_you_mean
+from hpazoo.errors import hint
 from hpazoo.parameters import Json
 from hpazoo.registry import KINDS
 from hpazoo.spec.problems import Problem
@@ -92,10 +92,9 @@ def _problems(document: Document, error: ValidationError, path: Path) -> Iterato
             yield Problem(f"{word} must be {_type_words(schema['type'])}, {_not(value)}", place)
         case "enum":
             names = [str(name) for name in schema["enum"] if name is not None]
-            near = did_you_mean(str(value), names).removeprefix("; ")
             shown = f"not '{value}'" if isinstance(value, str) else _not(value)
             text = f"{word} must be one of {', '.join(names)}, {shown}"
-            yield Problem(text, place, near if near.startswith("did") else "")
+            yield Problem(text, place, hint(value, names))
         case "anyOf":
             yield _unknown_component(document, schema, value, path)
         case "const":
@@ -104,8 +103,8 @@ def _problems(document: Document, error: ValidationError, path: Path) -> Iterato
         case "pattern":
             if "propertyNames" in error.absolute_schema_path:
                 place, word = document.key_place((*path, value)), f"the name '{value}'"
-            rule = "letters, digits and . _ + -, and begins with a letter or a digit"
-            yield Problem(f"{word} is a name: it has only {rule}", place)
+            rule = "only letters, digits and . _ + -, beginning with a letter or a digit"
+            yield Problem(f"{word} may have {rule}", place)
         case "minItems" | "minProperties" | "minLength":
             yield Problem(f"{word} is empty", place, "name at least one, or remove the key")
         case "uniqueItems":
@@ -126,12 +125,11 @@ def _unknown_keys(
         if key in schema["properties"]:
             continue
         notes = [f"keys: {', '.join(keys)}"]
-        near = did_you_mean(key, keys).removeprefix("; ")
-        hint = near if near.startswith("did") else ""
+        cure = hint(key, keys)
         if _LATER.get(key) == schema["x-owner"]:
-            hint = f"hpazoo {_version()} predicts; it does not train or score yet"
+            cure = f"hpazoo {_version()} predicts; it does not train or score yet"
         place = document.key_place((*path, key))
-        yield Problem(f"unknown key '{key}' for {owner}", place, hint, tuple(notes))
+        yield Problem(f"unknown key '{key}' for {owner}", place, cure, tuple(notes))
 
 
 def _missing_key(document: Document, schema: Json, key: str, path: Path) -> Problem:
@@ -151,9 +149,8 @@ def _unknown_component(document: Document, schema: Json, value: Any, path: Path)
     if not isinstance(value, str):
         return Problem(f"the name of a {noun} must be text, {_not(value)}", place)
     names = schema["anyOf"][0]["enum"]
-    near = did_you_mean(value, names).removeprefix("; ")
-    hint = near if near.startswith("did") else ""
-    return Problem(f"unknown {noun} '{value}'", place, hint, (f"{kind}: {', '.join(names)}",))
+    note = f"{kind}: {', '.join(names)}"
+    return Problem(f"unknown {noun} '{value}'", place, hint(value, names), (note,))
 
 
 def _owner(schema: Json, path: Path) -> str:

@@ -17,7 +17,7 @@ def apply(document: Document, settings: Sequence[str], images: str | None) -> No
     rank = 1
     if images is not None:
         place = Place(Source("--images", (images,), rank), 1, 1, len(images))
-        _put(document, ("images",), {"type": "hpa-files", "root": images}, place)
+        _put(document, ("images",), {"type": "hpa-files", "root": images}, place, place)
     for rank, setting in enumerate(settings, start=2):
         _set(document, setting, rank)
 
@@ -40,7 +40,9 @@ def _set(document: Document, setting: str, rank: int) -> None:
         return
     path = _path(document, name, source)
     if path is not None:
-        _put(document, path, value.data, Place(source, 1, column, max(1, len(text))))
+        last = len(str(path[-1]))
+        key = Place(source, 1, len(name) - last + 1, last)
+        _put(document, path, value.data, Place(source, 1, column, max(1, len(text))), key)
 
 
 def _path(document: Document, name: str, source: Source) -> Path | None:
@@ -82,7 +84,7 @@ def _path(document: Document, name: str, source: Source) -> Path | None:
     return tuple(path)
 
 
-def _put(document: Document, path: Path, value: Any, place: Place) -> None:
+def _put(document: Document, path: Path, value: Any, place: Place, key: Place) -> None:
     for table in (document.values, document.keys):
         for old in [known for known in table if known[: len(path)] == path]:
             del table[old]
@@ -90,9 +92,10 @@ def _put(document: Document, path: Path, value: Any, place: Place) -> None:
         parent = path[:end]
         if _get(document.data, parent) is None:
             _replace(document, parent, {})
-            document.values[parent] = document.keys[parent] = place
+            document.values[parent] = document.keys[parent] = key
     _replace(document, path, value)
-    document.values[path] = document.keys[path] = place
+    document.values[path] = place
+    document.keys[path] = key
 
 
 def _get(data: Any, path: Path) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hpazoo.checkpoints.cards import card_names, find_card
 from hpazoo.classes import class_list, class_list_names, has_map
-from hpazoo.errors import ComponentError, did_you_mean
+from hpazoo.errors import ComponentError, hint
 from hpazoo.registry import KINDS
 from hpazoo.spec.catalog import Description, components, description
 from hpazoo.spec.problems import Problem
@@ -74,8 +74,8 @@ class _References:
         noun = KINDS[kind]
         if name not in components(kind):
             if "." in name:
-                hint = "is its package installed? see 'hpazoo plugins'"
-                yield Problem(f"no installed package provides the {noun} '{name}'", place, hint)
+                text = f"no installed package provides the {noun} '{name}'"
+                yield Problem(text, place, "install the plugin, or take another")
             return
         try:
             found = description(kind, name)
@@ -85,8 +85,8 @@ class _References:
         missing = [key for key in found.required if key not in options]
         if missing and isinstance(config, str):
             keys = "', '".join(missing)
-            hint = f"write {{type: {name}, {missing[0]}: ...}}"
-            yield Problem(f"{noun} '{name}' needs '{keys}'", place, hint)
+            cure = f"write {{type: {name}, {missing[0]}: ...}}"
+            yield Problem(f"{noun} '{name}' needs '{keys}'", place, cure)
         for key, entry in found.parameters.items():
             value = options.get(key, entry.get("default"))
             where = (*path, key) if key in options else path
@@ -99,24 +99,24 @@ class _References:
         if reference == "class" and self.classes:
             names = class_list(self.classes).names
             if value not in names:
-                hint = did_you_mean(value, names).removeprefix("; ")
-                yield Problem(f"{self.classes} has no class '{value}'", place, hint)
+                note = f"classes: {', '.join(names)}"
+                text = f"{self.classes} has no class '{value}'"
+                yield Problem(text, place, hint(value, names), (note,))
         elif reference == "model" and value not in self.models:
-            hint = did_you_mean(value, self.models).removeprefix("; ")
-            yield Problem(f"unknown model '{value}'", place, hint)
+            note = f"models: {', '.join(map(str, self.models))}"
+            yield Problem(f"unknown model '{value}'", place, hint(value, self.models), (note,))
         elif reference == "card" and value not in card_names():
-            hint = did_you_mean(value, card_names()).removeprefix("; ")
-            yield Problem(f"unknown card '{value}'", place, hint)
+            yield Problem(f"unknown card '{value}'", place, hint(value, card_names()))
 
     def model(self, name: str, model: Json) -> Iterator[Problem]:
         path: Path = ("models", name)
         checkpoint = model.get("checkpoint")
         card = find_card(checkpoint) if isinstance(checkpoint, str) else None
         if card is None and isinstance(checkpoint, str) and not looks_like_path(checkpoint):
-            hint = did_you_mean(checkpoint, card_names()).removeprefix("; ")
             note = "a file has a suffix or a folder in its name: weights.pth, ./weights"
             place = self.document.place((*path, "checkpoint"))
-            yield Problem(f"unknown card '{checkpoint}'", place, hint, (note,))
+            text = f"unknown card '{checkpoint}'"
+            yield Problem(text, place, hint(checkpoint, card_names()), (note,))
             return
         travels = dict(card.builds) | {"input": card.input} if card else {}
         for key in ("backbone", "head", "input"):
@@ -199,8 +199,8 @@ class _References:
                 line = self.document.place(seen[title]).line
                 where = (*path, "name") if "name" in member else path
                 text = f"two members are called '{title}'"
-                hint = f"the first is on line {line}; give one of them a 'name'"
-                yield Problem(text, self.document.place(where), hint)
+                cure = f"the first is on line {line}; give one of them a 'name'"
+                yield Problem(text, self.document.place(where), cure)
             seen.setdefault(title, path)
 
     def fits(self, path: Path, member: Json) -> Iterator[Problem]:
@@ -233,8 +233,8 @@ class _References:
             if need not in reader.gives:
                 masks, images = _split(self.spec["masks"])[0], _split(self.spec["images"])[0]
                 text = f"segmenter '{masks}' takes {need} that come with the images"
-                hint = f"reader '{images}' gives none; try 'watershed'"
-                yield Problem(text, self.document.place(("masks",)), hint)
+                cure = f"reader '{images}' gives none; try 'watershed'"
+                yield Problem(text, self.document.place(("masks",)), cure)
 
     def found(self, kind: str, config: Any) -> Description | None:
         name, _ = _split(config)
@@ -290,4 +290,4 @@ def _list(value: Any) -> list[Any]:
 def _flow(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -65,7 +65,11 @@ def _component(kind: str, names: list[str]) -> Json:
     }
     own = [
         {
-            "if": {"properties": {"type": {"const": one}}, "required": ["type"]},
+            "if": {
+                "type": "object",
+                "properties": {"type": {"const": one}},
+                "required": ["type"],
+            },
             "then": {"$ref": f"#/definitions/{kind}~1{one}"},
         }
         for one in names
