@@ -10,6 +10,8 @@ import click
 from hpazoo.runner.options import PRECISIONS, Options, wait_passively
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from hpazoo.runner.run import Run
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -63,14 +65,31 @@ def command(
     return finished.exit_code
 
 
+def _first_cells(run: Run, console: Console) -> None:
+    """The likeliest locations of a few cells, so that one sees what the table holds."""
+    from rich.table import Table
+
+    if run.folder / "predictions.parquet" not in run.outputs:
+        return
+    table = Table(title="the first of them", title_justify="left", box=None)
+    for name in ("field", "cell", "likeliest locations"):
+        table.add_column(name)
+    for field, cell, locations in run.first_cells(5):
+        likeliest = ", ".join(f"{name} {value:.2f}" for name, value in locations)
+        table.add_row(field, str(cell), likeliest)
+    console.print(table)
+
+
 def _summary(run: Run) -> None:
     """What came out, in a few lines and one table."""
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=100)
     used = run.fields - len(run.set_aside)
-    console.print(f"\n{used} of {run.fields} fields done", markup=False)
+    console.print(f"\n{used} of {run.fields} fields done", markup=False, soft_wrap=True)
     counts = run.calls()
     if counts:
         cells = run.cells
@@ -83,15 +102,18 @@ def _summary(run: Run) -> None:
             if count:
                 table.add_row(name, str(count), "█" * max(1, round(30 * count / widest)))
         console.print(table)
+        _first_cells(run, console)
     if run.stamp:
-        console.print(f"stamped '{run.stamp}': these numbers mean nothing", markup=False)
+        console.print(
+            f"stamped '{run.stamp}': these numbers mean nothing", markup=False, soft_wrap=True
+        )
     for remark in run.remarks:
-        console.print(f"note: {remark}", markup=False)
+        console.print(f"note: {remark}", markup=False, soft_wrap=True)
     for record in run.set_aside[:10]:
-        console.print(f"set aside {record.id}: {record.set_aside}", markup=False)
+        console.print(f"set aside {record.id}: {record.set_aside}", markup=False, soft_wrap=True)
     if len(run.set_aside) > 10:
-        console.print(f"... and {len(run.set_aside) - 10} more", markup=False)
+        console.print(f"... and {len(run.set_aside) - 10} more", markup=False, soft_wrap=True)
     for path in (*run.outputs, run.folder / "run.lock.yaml"):
-        console.print(f"  {path}", markup=False)
+        console.print(f"  {path}", markup=False, soft_wrap=True)
     if run.set_aside:
-        console.print(f"  {run.folder / 'set-aside.jsonl'}", markup=False)
+        console.print(f"  {run.folder / 'set-aside.jsonl'}", markup=False, soft_wrap=True)

@@ -21,7 +21,7 @@ from hpazoo.runner.folder import digest
 from hpazoo.runner.options import Settings
 from hpazoo.spec import Spec
 
-_PACKAGES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless", "scikit-image")
+_PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "scikit-image")
 
 _HEADER = """\
 # Written by hpazoo: the spec as it was run, every default filled in; under `lock:` what it used.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 
 from hpazoo.checkpoints.load import load_checkpoint
 from hpazoo.classes import ClassList, class_list, map_probabilities
@@ -69,8 +70,7 @@ class Network:
 
 
 def _said(config: Mapping[str, object]) -> str:
-    options = ", ".join(f"{key}: {value}" for key, value in config.items() if key != "type")
-    return f"{config['type']} {{{options}}}" if options else str(config["type"])
+    return yaml.safe_dump(dict(config), default_flow_style=True, width=1000).strip()
 
 
 def load(

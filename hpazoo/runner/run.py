@@ -41,6 +41,7 @@ class Run:
     folder: Path
     fields: int
     cells: int
+    classes: tuple[str, ...]
     set_aside: tuple[FieldRecord, ...]
     remarks: tuple[str, ...]
     outputs: tuple[Path, ...]
@@ -70,6 +71,20 @@ class Run:
             return {}
         names = pd.read_parquet(path, columns=["locations"])["locations"].str.split("|").explode()
         return {str(name): int(count) for name, count in names.value_counts().items() if name}
+
+    def first_cells(self, count: int) -> list[tuple[str, int, list[tuple[str, float]]]]:
+        """(field, cell, its three likeliest locations with probabilities) of the first cells."""
+        table = self.predictions.head(count)
+        values = table[list(self.classes)].to_numpy()
+        cells = zip(table["field"], table["cell"], values, strict=True)
+        return [
+            (
+                str(field),
+                int(cell),
+                [(self.classes[k], float(row[k])) for k in (-row).argsort()[:3]],
+            )
+            for field, cell, row in cells
+        ]
 
 
 def run(
@@ -158,9 +173,10 @@ class _Run:
                 for shard in plan.shards
                 for cells in self.folder.segmented(shard.shard).cells.values()
             ),
+            classes=self.classes.names,
             set_aside=tuple(aside),
             remarks=tuple(remarks),
-            outputs=tuple(outputs),
+            outputs=tuple(sorted(outputs)),
             stamp=self.stamp,
         )
 
