@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["HpazooError", "Regions", "SpecError", "build_model", "load", "run"]
+__all__ = ["HpazooError", "Regions", "SpecError", "build_model", "load", "register", "run"]
 
 if TYPE_CHECKING:
-    from hpazoo.api import HpazooError, Regions, SpecError, build_model, load, run
+    from hpazoo.api import HpazooError, Regions, SpecError, build_model, load, register, run
 
 
 def __getattr__(name: str) -> Any:
@@ -19,3 +19,7 @@ def __getattr__(name: str) -> Any:
     from hpazoo import api
 
     return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpazoo.errors import HpazooError
+from hpazoo.registry import register
 from hpazoo.runner.options import Options, wait_passively
 from hpazoo.spec import Spec, SpecError, load
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from hpazoo.regions import Regions
     from hpazoo.runner.run import Run, Stage
 
-__all__ = ["HpazooError", "Regions", "SpecError", "build_model", "load", "run"]
+__all__ = ["HpazooError", "Regions", "SpecError", "build_model", "load", "register", "run"]
 
 
 def run(
@@ -68,12 +69,13 @@ def run(
 
 def __getattr__(name: str) -> Any:
     """Names that need torch are imported on use."""
-    wait_passively()
     if name == "build_model":
+        wait_passively()
         from hpazoo.models import build_model
 
         return build_model
     if name == "Regions":
+        wait_passively()
         from hpazoo.regions import Regions
 
         return Regions

@@ -46,6 +46,8 @@ class FieldRecord:
     sha256: str = ""
     notes: tuple[str, ...] = ()
     set_aside: str = ""
+    retry: bool = False
+    """Whether the reason may have passed by the next run (memory, permissions)."""
 
 
 class Input(NamedTuple):

@@ -7,11 +7,10 @@ Allowed annotations: `bool`, `int`, `float`, `str`, `Literal`, `list` of these, 
 from __future__ import annotations
 
 import inspect
-import math
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -136,15 +135,6 @@ def parameter_docs(doc: str) -> dict[str, str]:
     ):
         docs[name] = " ".join(text.split())
     return docs
-
-
-def check_default(value: Any) -> Any:
-    """A default must be plain data, so that it can stand in a schema and in a lock."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ComponentError(f"a default of {value} cannot be written in a spec")
-    if isinstance(value, Mapping):
-        return {key: check_default(item) for key, item in value.items()}
-    return [check_default(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _or_null(schema: Json) -> Json:

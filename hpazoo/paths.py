@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from hpazoo.errors import UsageError
+
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -21,6 +23,14 @@ def data_folder(name: str) -> Path:
         if folder.is_dir():
             return folder
     raise FileNotFoundError(f"hpazoo's own folder '{name}' is missing; reinstall hpazoo")
+
+
+def user_path(data: Path, text: str) -> Path:
+    """A path that a user wrote, below the data folder unless absolute; `~` is a home folder."""
+    try:
+        return data / Path(text).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"'{text}': there is no such user; write the folder out") from error
 
 
 @contextlib.contextmanager

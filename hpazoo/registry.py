@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
-import importlib.metadata
-import re
+import importlib.util
+import sys
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from hpazoo.discovery import NAME, entry_points
 from hpazoo.errors import ComponentError, did_you_mean
 from hpazoo.paths import PACKAGE, natural_order
 
@@ -30,6 +32,9 @@ KINDS = {
     "formats": "format",
 }
 """Folder and entry-point suffix of every kind -> the word users read for one of it."""
+
+SESSION = "this session"
+"""Provider of components that a notebook or a script registered."""
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 
@@ -60,6 +65,17 @@ class Registry:
         self.kind = kind
         self.noun = KINDS[kind]
         self._registered: dict[str, Callable[..., Any]] = {}
+        self._added: dict[str, tuple[Component, Callable[..., Any]]] = {}
+
+    def add(self, name: str, factory: Callable[..., Any], provider: str) -> None:
+        """Make a component known to this process alone; see `hpazoo.register`."""
+        if not NAME.fullmatch(name):
+            raise ComponentError(
+                f"'{name}' cannot name a {self.noun} of yours: write vendor.name, in small "
+                "letters, digits and hyphens; names without a dot are hpazoo's own"
+            )
+        component = Component(self.kind, name, provider, factory.__module__, factory.__qualname__)
+        self._added[name] = component, factory
 
     def register(self, factory: Factory) -> Factory:
         """Decorator: `factory` is what the file it stands in is named after."""
@@ -79,7 +95,13 @@ class Registry:
             for file in files
             for name in [file.stem.replace("_", "-")]
         }
-        for component in _plugins(self.kind):
+        found |= {name: component for name, (component, _) in self._added.items()}
+        for point in entry_points():
+            if point.kind != self.kind or not NAME.fullmatch(point.name):
+                continue  # bare names are hpazoo's own
+            component = Component(
+                point.kind, point.name, point.provider, point.module, point.attribute, point.problem
+            )
             other = found.get(component.name)
             if other:
                 owners = f"{other.provider} and {component.provider}"
@@ -95,10 +117,11 @@ class Registry:
             hint = did_you_mean(name, self.components())
             raise ComponentError(f"unknown {self.noun} '{name}'{hint}")
         try:
-            return self._load(component)
+            added = self._added.get(name)
+            return added[1] if added and not component.problem else self._load(component)
         except ComponentError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._broken(component, f"{type(error).__name__}: {error}") from error
 
     def _load(self, component: Component) -> Callable[..., Any]:
@@ -131,34 +154,78 @@ class Registry:
             raise ComponentError(f"{self.noun} '{name}': {error}") from error
 
 
+def registry_of(kind: str) -> Registry:
+    """The registry of a kind, by its folder's name or the word for one of it."""
+    for folder, noun in KINDS.items():
+        if kind in (folder, noun):
+            found = getattr(importlib.import_module(f"hpazoo.{folder}"), folder)
+            return cast(Registry, found)
+    names = [*KINDS, *KINDS.values()]
+    raise ComponentError(f"unknown kind '{kind}'{did_you_mean(kind, names)}")
+
+
+def register(kind: str, name: str) -> Callable[[Factory], Factory]:
+    """Decorator: add a component from a notebook, a script, or a file given with `--plugin`.
+
+    Parameters
+    ----------
+    kind
+        Such as `strategies`; see `hpazoo.registry.KINDS`.
+    name
+        As a spec writes it, `vendor.name`.
+
+    Examples
+    --------
+    >>> @register("ensembles", "mine.first")
+    ... class First:
+    ...     uses_weights = False
+    ...
+    ...     def blend(self, probabilities, weights):
+    ...         return probabilities[0]
+    """
+
+    def decorate(factory: Factory) -> Factory:
+        provider = _loading.get() or SESSION
+        registry_of(kind).add(name, factory, provider)
+        return factory
+
+    return decorate
+
+
+def load_file(path: Path) -> None:
+    """Run a Python file that registers components, once; only ever asked for by `--plugin`."""
+    path = path.resolve()
+    if path in _loaded:
+        return
+    spec = importlib.util.spec_from_file_location(f"hpazoo_plugin_{path.stem}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ComponentError(f"--plugin {path}: there is no such Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    token = _loading.set(str(path))
+    try:
+        spec.loader.exec_module(module)
+    except ComponentError:
+        raise
+    except Exception as error:
+        cause = f"{type(error).__name__}: {error}"
+        raise ComponentError(f"--plugin {path} does not run: {cause}") from error
+    finally:
+        _loading.reset(token)
+    _loaded.append(path)
+
+
+def loaded_files() -> list[Path]:
+    """Files that `load_file` ran."""
+    return list(_loaded)
+
+
+_loaded: list[Path] = []
+_loading: ContextVar[str] = ContextVar("loading", default="")
+
+
 def split_config(config: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """`name` or `{type: name, **options}` -> (name, options)."""
     if isinstance(config, str):
         return config, {}
     return config["type"], {key: value for key, value in config.items() if key != "type"}
-
-
-@functools.cache
-def _entry_points() -> dict[str, list[importlib.metadata.EntryPoint]]:
-    """Entry points of hpazoo's groups; one scan a process, since it opens every package."""
-    found: dict[str, list[importlib.metadata.EntryPoint]] = {}
-    for distribution in importlib.metadata.distributions():
-        for point in distribution.entry_points:
-            if point.group.startswith("hpazoo."):
-                found.setdefault(point.group, []).append(point)
-    return found
-
-
-def _plugins(kind: str) -> list[Component]:
-    """Third-party components of a kind, from the metadata of installed distributions alone."""
-    found = []
-    for point in _entry_points().get(f"hpazoo.{kind}", []):
-        provider = f"{point.dist.name} {point.dist.version}" if point.dist else "an unnamed package"
-        module, _, attribute = point.value.partition(":")
-        problem = ""
-        if not re.fullmatch(r"[\w.]+:[\w.]+", point.value):
-            problem = f"its entry point '{point.value}' is not of the form module:object"
-        elif "." not in point.name:
-            problem = f"a plugin's name has its owner's in front: vendor.{point.name}"
-        found.append(Component(kind, point.name, provider, module, attribute, problem))
-    return found

@@ -42,7 +42,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit; whatever the user can mend is a message, not a traceback."""
     try:
         code = commands.main(arguments, prog_name="hpazoo", standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("interrupted; the same command goes on where it stopped", err=True)
         code = INTERRUPTED
     except click.ClickException as error:
         error.show()
@@ -50,9 +51,6 @@ def main(arguments: list[str] | None = None) -> None:
     except HpazooError as error:
         click.echo(_message(error), err=True)
         code = error.exit_code
-    except KeyboardInterrupt:
-        click.echo("interrupted; the same command goes on where it stopped", err=True)
-        code = INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         code = 1

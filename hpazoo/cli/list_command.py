@@ -6,19 +6,21 @@ import fnmatch
 
 import click
 
-from hpazoo.errors import UsageError, did_you_mean
-from hpazoo.registry import KINDS
+from hpazoo.cli import options
+from hpazoo.errors import UsageError
+from hpazoo.registry import KINDS, registry_of
 
 
 @click.command("list")
 @click.argument("kind", required=False)
 @click.argument("pattern", default="*")
+@options.plugin
 def command(kind: str | None, pattern: str) -> None:
     """Show the components there are, of one KIND (heads) or of all, whose names fit PATTERN."""
     from hpazoo.errors import ComponentError
     from hpazoo.spec.catalog import components, description
 
-    kinds = [find_kind(kind)] if kind else list(KINDS)
+    kinds = [registry_of(kind).kind] if kind else list(KINDS)
     rows: list[tuple[str, str, str]] = []
     for one in kinds:
         for name, component in components(one).items():
@@ -41,11 +43,3 @@ def command(kind: str | None, pattern: str) -> None:
             click.echo(f"{click.style(one, bold=True)}")
             last = one
         click.echo(f"  {name:<{widest}}  {text}")
-
-
-def find_kind(word: str) -> str:
-    """Folder of a kind from its plural or singular name."""
-    for kind, noun in KINDS.items():
-        if word in (kind, noun):
-            return kind
-    raise UsageError(f"unknown kind '{word}'{did_you_mean(word, [*KINDS, *KINDS.values()])}")

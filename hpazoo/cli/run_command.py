@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpazoo.cli import options
 from hpazoo.runner.options import PRECISIONS, Options, wait_passively
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.command("run")
 @click.argument("spec")
 @click.option("--data", type=FOLDER, help="Folder that relative paths lie below [default: here].")
-@click.option("--images", metavar="DIR", help="Take the images from this folder (hpa-files).")
+@options.images
 @click.option("--out", type=FOLDER, help="Folder of the run [default: runs/NAME].")
-@click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Change one value.")
+@options.settings
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N fields.")
 @click.option("--until", metavar="STAGE", help="Stop after segment, predict or outputs.")
 @click.option("--fresh", is_flag=True, help="First remove what earlier runs left in the folder.")
@@ -32,6 +33,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--batch-size", type=click.IntRange(1, 4096), help="Views in a network's batch.")
 @click.option("--precision", type=click.Choice(PRECISIONS), help="Of the network [default: 32].")
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
+@options.plugin
 def command(
     spec: str,
     data: Path | None,
@@ -58,8 +60,8 @@ def command(
 
     stage = check_stage(until or "outputs")
     loaded = load(spec, settings=settings, images=images)
-    options = Options(data, device, workers, batch_size, precision, limit, random_weights)
-    finished = run(loaded, out, options, until=stage, fresh=fresh, quiet=quiet)
+    how = Options(data, device, workers, batch_size, precision, limit, random_weights)
+    finished = run(loaded, out, how, until=stage, fresh=fresh, quiet=quiet)
     if not quiet:
         _summary(finished)
     return finished.exit_code

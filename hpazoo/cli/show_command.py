@@ -10,19 +10,20 @@ from typing import Any
 
 import click
 
-from hpazoo.cli.list_command import find_kind
+from hpazoo.cli import options
 from hpazoo.errors import UsageError, did_you_mean
-from hpazoo.registry import KINDS, Component
+from hpazoo.registry import KINDS, Component, registry_of
 
 
 @click.command("show")
 @click.argument("kind")
 @click.argument("name")
+@options.plugin
 def command(kind: str, name: str) -> None:
     """Show one component: what it does, what a spec may set, where its code is."""
     from hpazoo.spec.catalog import components, description
 
-    kind = find_kind(kind)
+    kind = registry_of(kind).kind
     known = components(kind)
     if name not in known:
         raise UsageError(f"unknown {KINDS[kind]} '{name}'{did_you_mean(name, known)}")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import click
 
+from hpazoo.cli import options
 from hpazoo.errors import UsageError
 
 
 @click.command("validate")
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
-@click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Change one value.")
-@click.option("--images", metavar="DIR", help="Take the images from this folder (hpa-files).")
+@options.settings
+@options.images
 @click.option("--build", is_flag=True, help="Also build the networks, without weights.")
 @click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text")
+@options.plugin
 def command(
     specs: tuple[str, ...], settings: tuple[str, ...], images: str | None, build: bool, form: str
 ) -> int:

@@ -12,6 +12,7 @@ from hpazoo.errors import FieldError, did_you_mean
 from hpazoo.fields import CHANNELS, Field
 from hpazoo.imageio import read_channel
 from hpazoo.parameters import FilePath, Range
+from hpazoo.paths import user_path
 from hpazoo.readers import readers
 from hpazoo.readers._channel_files import SUFFIXES, Found, find_channel_files
 from hpazoo.readers._intensity import fixed_to_uint8, percentiles_to_uint8
@@ -52,7 +53,7 @@ class HpaFiles:
         pixel_size: Annotated[float, Range(gt=0)] | None = 0.08,
         intensity: Literal["percentile", "fixed"] = "percentile",
     ) -> None:
-        self.root = data / Path(root).expanduser()
+        self.root = user_path(data, root)
         self.pixel_size = pixel_size
         self.intensity = intensity
         self._found: Found | None = None

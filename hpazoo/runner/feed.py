@@ -14,7 +14,15 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 
 from hpazoo.errors import HpazooError
+from hpazoo.paths import PACKAGE
 from hpazoo.runner.worker import Aside, Done, Job, Message, Task, Workshop, receive, send
+
+_MAIN = (
+    f"import sys; sys.path.append({str(PACKAGE.parent)!r}); "
+    "from hpazoo.runner.worker import main; main()"
+)
+"""Not -m: messages of a module that runs as __main__ could not be read here. And -P: no file of the
+user's current folder is imported in place of a library."""
 
 AHEAD = 8
 """Messages (mostly views, some 10 MB each) that a worker may be ahead of the network."""
@@ -62,8 +70,7 @@ class _Worker:
         threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         environment = os.environ | dict.fromkeys(threads, "1")
         self._process = subprocess.Popen(
-            # not -m: messages of a module that runs as __main__ could not be read here
-            [sys.executable, "-c", "from hpazoo.runner.worker import main; main()"],
+            [sys.executable, "-P", "-c", _MAIN],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,

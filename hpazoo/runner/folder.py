@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
 from hpazoo.errors import UsageError
 from hpazoo.fields import Cells, FieldRecord
@@ -66,25 +67,66 @@ class RunFolder:
         self._old: Path | None = None
 
     def prepare(self, fresh: bool) -> None:
-        """Make the folder; `fresh` first removes the results of earlier runs in it."""
+        """Make the folder, for this process alone; `fresh` first removes what runs left in it."""
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"{self.path} is a file; give another folder with --out")
-        foreign = self.path.is_dir() and any(self.path.iterdir()) and not self._is_run()
-        if foreign:
+        lock = self.read_lock()
+        if self.path.is_dir() and any(self.path.iterdir()) and not lock and not self._is_new():
             raise UsageError(
                 f"{self.path} holds files, but no run of hpazoo (no {self.lock.name}); "
                 "give an empty or new folder with --out"
             )
-        if fresh and self.path.is_dir():
-            shutil.rmtree(self.path)
         try:
-            self.masks.mkdir(parents=True, exist_ok=True)
-            self.log.touch()
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._claim()
+            if fresh:
+                self._clear(lock)
+            self.masks.mkdir(exist_ok=True)
         except OSError as error:
             raise UsageError(f"{self.path} cannot be written: {error.strerror}") from error
 
-    def _is_run(self) -> bool:
-        return self.lock.exists() or self.log.exists()
+    def read_lock(self) -> dict[str, Any]:
+        """The mapping `lock` of the lock in the folder; empty if there is none that can be read."""
+        try:
+            found = yaml.safe_load(self.lock.read_text(encoding="utf-8"))["lock"]
+        except (OSError, yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def outputs(self, lock: Mapping[str, Any]) -> list[Path]:
+        """Files that a lock names as outputs; nothing outside the folder."""
+        named = lock.get("outputs")
+        names = named if isinstance(named, dict) else {}
+        return [self.path / name for name in names if isinstance(name, str) and "/" not in name]
+
+    def _is_new(self) -> bool:
+        """Killed between the making of the folder and its first lock."""
+        return {path.name for path in self.path.iterdir()} <= {"masks", self.log.name}
+
+    def _clear(self, lock: Mapping[str, Any]) -> None:
+        """Remove what runs write, and nothing else."""
+        for name in ("masks", "members", "old"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for file in (*self.outputs(lock), self.set_aside, self.lock):
+            file.unlink(missing_ok=True)
+
+    def _claim(self) -> None:
+        """Hold the log while this process lives; the system lets go of it however it ends."""
+        self._held = self.log.open("a", encoding="utf-8")
+        try:
+            import fcntl
+        except ImportError:  # not on this system
+            return
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"another hpazoo is working on {self.path}; wait for it, or give another --out"
+            ) from None
+
+    def release(self) -> None:
+        """Let other processes work on the folder."""
+        self._held.close()
 
     def member_part(self, member: str, shard: Shard) -> Path:
         return self.path / "members" / member / f"part-{shard.number:05d}.parquet"
@@ -95,12 +137,18 @@ class RunFolder:
     def is_segmented(self, shard: Shard, key: str) -> bool:
         """Whether the shard's masks are there; outdated ones are moved away."""
         part = self._cells_part(shard)
-        if part_key(part) == key:
+        if part_key(part) == key and self._has_masks(shard):
             return True
         if part.exists():
             names = [f"{field}{end}" for field in shard.fields for end in (".png", ".tif")]
             self.retire([part, *(self.masks / name for name in names)])
         return False
+
+    def _has_masks(self, shard: Shard) -> bool:
+        """Whether all fields have their label images; one whose trouble may have passed has not."""
+        records = self.segmented(shard).records
+        masks = {path.stem for path in self.masks.iterdir()}
+        return all(r.id in masks if not r.set_aside else not r.retry for r in records)
 
     def has_member(self, member: str, shard: Shard, key: str) -> bool:
         """Whether the shard's predictions of a member are there; outdated ones are moved away."""

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from hpazoo.checkpoints.load import load_checkpoint
-from hpazoo.classes import ClassList, class_list, map_probabilities
+from hpazoo.classes import ClassList, class_list, lost_in_map, map_probabilities
 from hpazoo.errors import HpazooError
 from hpazoo.fields import View
 from hpazoo.models import Model, build_model
@@ -31,6 +31,10 @@ class Network:
         # said aloud, because a file of weights does not tell variants without parameters apart
         built = f"{_said(spec.backbone)} + {_said(spec.head)} at {spec.input.size} px"
         self.reports: list[str] = []
+        if self.source != target:
+            lost, never = lost_in_map(self.source, target)
+            text = f"{self.source.name} -> {target.name} by maximum"
+            self.reports.append(f"{text}; lost: {_names(lost)}; never predicted: {_names(never)}")
         self.folds: list[Model] = []
         for file in files:
             model = build_model(config, self.source, seed=spec.name)
@@ -69,8 +73,14 @@ class Network:
         return np.split(mapped, np.cumsum([len(view.cells) for view in views])[:-1])
 
 
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
+
+
 def _said(config: Mapping[str, object]) -> str:
-    return yaml.safe_dump(dict(config), default_flow_style=True, width=1000).strip()
+    return yaml.safe_dump(
+        {"type": config["type"], **config}, default_flow_style=True, sort_keys=False, width=1000
+    ).strip()
 
 
 def load(

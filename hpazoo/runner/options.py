@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def decide(options: Options, locked: dict[str, Any]) -> Settings:
         said = getattr(options, name)
         return locked.get(name) if said is None else said
 
+    _check(options)
     device = _device(chosen("device") or "auto")
     workers = chosen("workers")
     if workers is None:
@@ -88,9 +90,22 @@ def wait_passively() -> None:
     os.environ.setdefault("KMP_BLOCKTIME", "0")
 
 
+def _check(options: Options) -> None:
+    """The command line checks its own; these words are for those who call from Python."""
+    for name, least in (("workers", 0), ("batch_size", 1), ("limit", 1)):
+        value = getattr(options, name)
+        if value is not None and (not isinstance(value, int) or value < least):
+            raise UsageError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    if options.precision is not None and options.precision not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        raise UsageError(f"precision must be one of {known}, not {options.precision!r}")
+
+
 def _device(name: str) -> str:
     import torch
 
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise UsageError(f"unknown device '{name}'; there are auto, cpu, cuda, cuda:1, ..., mps")
     if name == "auto":
         if torch.cuda.is_available():
             return "cuda"

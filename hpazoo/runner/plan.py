@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+import hpazoo
+from hpazoo.checkpoints import sha256
 from hpazoo.runner.folder import RunFolder, Shard, digest
 from hpazoo.runner.options import Settings
 from hpazoo.runner.worker import Task
 from hpazoo.spec import Spec
+from hpazoo.spec.catalog import components
+from hpazoo.spec.references import used_components
 
-FORMAT = 1
-"""Raised when results of older versions must not be taken for today's."""
+VERSION = hpazoo.__version__
+"""Results of another version are not taken for today's."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +64,14 @@ def make_plan(
     shards: Sequence[Shard],
     weights: Mapping[str, Sequence[str]],
     stamp: Callable[[str], str],
+    code: Mapping[str, str],
     members: bool,
 ) -> Plan:
     """Compare the parts that are there with what the spec, weights and images ask for.
 
     `weights` are the digests of each model's files; `stamp` tells whether the files behind a field
-    changed; without `members` only cells are wanted.
+    changed, `code` where components come from that are not hpazoo's own; without `members` only cells
+    are wanted.
     """
     looks: list[dict[str, Any]] = []
     look_of: dict[str, int] = {}
@@ -76,10 +84,11 @@ def make_plan(
     for shard in shards:
         stamps = [[field, stamp(field)] for field in shard.fields]
         sources = [spec.resolved["images"], spec.resolved["masks"]]
-        segmented = digest(FORMAT, "segment", sources, stamps)
+        segmented = digest("segment", VERSION, sources, stamps, dict(code))
         keys = {name: _member_key(spec, name, settings, weights, segmented) for name in look_of}
         segment = not folder.is_segmented(shard, segmented)
-        missing = tuple(n for n, key in keys.items() if not folder.has_member(n, shard, key))
+        # a shard that is segmented anew may find other fields in order, so its members follow
+        missing = tuple(n for n, k in keys.items() if not folder.has_member(n, shard, k) or segment)
         fields = shard.fields if segment else _usable(folder, shard) if missing else ()
         plans.append(ShardPlan(shard, fields, segmented, keys, segment, missing))
     return Plan(tuple(plans), tuple(looks), look_of)
@@ -92,6 +101,7 @@ def _member_key(
     weights: Mapping[str, Sequence[str]],
     segmented: str,
 ) -> str:
+    torch = version("torch")
     member = next(m for m in spec.members if m.name == name)
     model = dict(spec.resolved["models"][member.model])
     model.pop("checkpoint", None)
@@ -99,7 +109,19 @@ def _member_key(
     how = [settings.device, settings.threads, settings.batch_size, settings.precision]
     classes = spec.resolved["classes"]
     made_from = [model, list(weights[member.model]), random, member.strategy, classes, how]
-    return digest(FORMAT, "member", json.loads(json.dumps(made_from)), segmented)
+    return digest("member", VERSION, torch, json.loads(json.dumps(made_from)), segmented)
+
+
+def code_of(spec: Spec) -> dict[str, str]:
+    """Component -> its provider, where that is not hpazoo; a user's own file with its digest."""
+    found = {}
+    for kind, _, config in used_components(spec.resolved):
+        component = components(kind)[config["type"]]
+        if component.provider != "hpazoo":
+            file = Path(component.provider)
+            known = f" {sha256(file)}" if file.suffix == ".py" and file.is_file() else ""
+            found[f"{kind}/{component.name}"] = component.provider + known
+    return found
 
 
 def _usable(folder: RunFolder, shard: Shard) -> tuple[str, ...]:

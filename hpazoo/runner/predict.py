@@ -16,6 +16,7 @@ from hpazoo.runner.options import Settings
 from hpazoo.runner.plan import Plan, ShardPlan
 from hpazoo.runner.worker import Aside, Job, Seen, Shown
 from hpazoo.spec import Spec
+from hpazoo.strategies import strategies
 
 Report = Callable[[str, str], None]
 """Called with (field, reason it was set aside or ''), once per field."""
@@ -67,6 +68,7 @@ class _ShardWork:
         self.networks = networks
         self.classes = next(iter(networks.values())).target.names if networks else ()
         self.members = {m.name: m for m in spec.members if m.name in shard.missing}
+        self.over = {n: strategies.build(m.strategy).over for n, m in self.members.items()}
         self.by_look: dict[int, list[str]] = defaultdict(list)
         for name in self.members:
             self.by_look[plan.look_of[name]].append(name)
@@ -82,7 +84,7 @@ class _ShardWork:
             self.records[field] = message.record
             self.cells[field] = message.cells
         elif isinstance(message, Aside):
-            self.records[field] = FieldRecord(field, set_aside=message.reason)
+            self.records[field] = FieldRecord(field, set_aside=message.reason, retry=message.retry)
             self.cells.pop(field, None)
         elif isinstance(message, Shown):
             view = message.view
@@ -122,7 +124,7 @@ class _ShardWork:
             member = self.members[name]
             probabilities = self.networks[member.model].predict(
                 views,
-                member.strategy.get("over", "grid"),
+                self.over[name],
                 self.settings.device,
                 self.settings.precision,
             )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import glob
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hpazoo.checkpoints.cards import find_card
 from hpazoo.errors import FieldError, HpazooError
-from hpazoo.paths import natural_order
+from hpazoo.paths import natural_order, user_path
 from hpazoo.readers import Reader, readers
+from hpazoo.runner.options import Settings
 from hpazoo.segmenters import Segmenter, segmenters
 from hpazoo.spec import Model, Spec
 
@@ -45,25 +46,26 @@ class Ready:
             return f"missing: {error}"
 
 
-def preflight(
-    spec: Spec, data: Path, folder: Path, limit: int | None, random_weights: bool
-) -> Ready:
-    """Find all that is needed; MissingError lists what is not there."""
+def preflight(spec: Spec, settings: Settings, folder: Path, models: Collection[str]) -> Ready:
+    """Find all that is needed, the weights of these models among it; MissingError lists what is
+    not there.
+    """
+    data = Path(settings.data)
     items: list[str] = []
     reader: Reader = readers.build(spec.resolved["images"], data)
     segmenter: Segmenter = segmenters.build(spec.resolved["masks"], data)
     fields: list[str] = []
     try:
-        fields = reader.ids()[:limit]
+        fields = reader.ids()[: settings.limit]
     except HpazooError as error:
         items.append(f"images: {error}")
     if fields:
         items.extend(_masks(segmenter, fields))
         items.extend(_disk(folder, len(fields)))
     files: dict[str, list[Path]] = {}
-    for name, model in spec.models.items():
+    for name in models:
         try:
-            files[name] = [] if random_weights else weights_of(model, data)
+            files[name] = [] if settings.random_weights else weights_of(spec.models[name], data)
         except HpazooError as error:
             items.append(str(error))
     if items:
@@ -86,16 +88,18 @@ def weights_of(model: Model, data: Path) -> list[Path]:
             f"weights of model '{model.name}': card '{card.name}' is {card.status}. {card.note} "
             f"If you have the file, give it with {option}; or try shapes with --random-weights"
         )
-    pattern = str(data / Path(wanted).expanduser())
+    path = user_path(data, wanted)
+    if path.is_file():
+        return [path]
     if not any(character in wanted for character in "*?["):
-        if not Path(pattern).is_file():
-            raise HpazooError(f"weights of model '{model.name}': there is no file {pattern}")
-        return [Path(pattern)]
+        raise HpazooError(f"weights of model '{model.name}': there is no file {path}")
+    pattern = user_path(Path(glob.escape(str(data))), wanted)
     # Path.glob takes no absolute pattern
-    found = [Path(name) for name in glob.glob(pattern, recursive=True)]  # noqa: PTH207
-    if not found:
-        raise HpazooError(f"weights of model '{model.name}': no file matches {pattern}")
-    return sorted(found, key=lambda file: natural_order(str(file)))
+    found = [Path(name) for name in glob.glob(str(pattern), recursive=True)]  # noqa: PTH207
+    files = [file for file in found if file.is_file()]
+    if not files:
+        raise HpazooError(f"weights of model '{model.name}': no file matches {path}")
+    return sorted(files, key=lambda file: natural_order(str(file)))
 
 
 def _masks(segmenter: Segmenter, fields: Sequence[str]) -> list[str]:

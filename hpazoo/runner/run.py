@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
-
-import yaml
 
 from hpazoo.checkpoints import sha256
 from hpazoo.classes import ClassList, class_list
 from hpazoo.errors import HpazooError, UsageError
 from hpazoo.fields import FieldRecord
+from hpazoo.registry import SESSION, loaded_files
 from hpazoo.runner import lock
 from hpazoo.runner.folder import RunFolder, cut, digest
 from hpazoo.runner.options import Options, Settings, decide, wait_passively
-from hpazoo.runner.plan import Plan, make_plan
+from hpazoo.runner.plan import Plan, code_of, make_plan
 from hpazoo.runner.preflight import Ready, preflight
 from hpazoo.runner.progress import FieldProgress
 from hpazoo.runner.results import results, set_aside
@@ -58,8 +57,9 @@ class Run:
         import pandas as pd
 
         path = self.folder / "predictions.parquet"
-        if not path.is_file():
-            raise HpazooError(f"{path} is not there: the spec's outputs have no Parquet table")
+        if path not in self.outputs:
+            why = "the run stopped before its outputs, or its spec asks for no Parquet table"
+            raise HpazooError(f"there is no {path}: {why}")
         return pd.read_parquet(path)
 
     def calls(self) -> dict[str, int]:
@@ -121,24 +121,38 @@ def run(
         When the run cannot go on; finished work is kept.
     """
     wait_passively()
+    check_stage(until)
     spec.require("images", *(() if until == "segment" else ("members",)))
     settings = decide(options or Options(), spec.lock.get("options", {}))
+    code = code_of(spec)
+    if SESSION in code.values():
+        # components of a notebook or script exist in this process alone
+        settings = replace(settings, workers=0)
     folder = RunFolder(out or Path("runs") / spec.name)
-    ready = preflight(
-        spec, Path(settings.data), folder.path, settings.limit, settings.random_weights
-    )
+    used = {m.model for m in spec.members} if until != "segment" else ()
+    ready = preflight(spec, settings, folder.path, sorted(used))
     folder.prepare(fresh)
-    return _Run(spec, settings, folder, ready, quiet).go(until)
+    try:
+        return _Run(spec, settings, folder, ready, code, quiet).go(until)
+    finally:
+        folder.release()
 
 
 class _Run:
     def __init__(
-        self, spec: Spec, settings: Settings, folder: RunFolder, ready: Ready, quiet: bool
+        self,
+        spec: Spec,
+        settings: Settings,
+        folder: RunFolder,
+        ready: Ready,
+        code: Mapping[str, str],
+        quiet: bool,
     ) -> None:
         self.spec = spec
         self.settings = settings
         self.folder = folder
         self.ready = ready
+        self.code = code
         self.classes: ClassList = class_list(spec.resolved["classes"])
         self.weights = {
             model: [(str(file), sha256(file)) for file in files]
@@ -150,9 +164,9 @@ class _Run:
 
     def go(self, until: Stage) -> Run:
         remarks = lock.compare_start(self.spec.lock, self.weights)
-        before = _done_before(self.folder)
         plan = self._plan(members=until != "segment")
-        lock.write(self.folder.lock, self.spec, self.settings, self.weights, before)
+        before = self._still_true(plan, until)
+        self._write_lock(before)
         self._log(f"run of {self.spec.path}: {len(self.ready.fields)} fields")
         with self.progress:
             self._predict(plan)
@@ -160,9 +174,10 @@ class _Run:
         self.folder.write_set_aside(aside)
         outputs: list[Path] = []
         if until == "outputs":
-            outputs, done = self._outputs(plan, before)
+            done = before or self._outputs(plan)
+            outputs = self.folder.outputs(done)
             remarks += lock.compare_end(self.spec.lock, done)
-            lock.write(self.folder.lock, self.spec, self.settings, self.weights, done)
+            self._write_lock(done)
         for remark in remarks:
             self._log(remark)
         return Run(
@@ -180,6 +195,11 @@ class _Run:
             stamp=self.stamp,
         )
 
+    def _write_lock(self, done: Mapping[str, Any]) -> None:
+        extra = {"plugins": dict(self.code)} if self.code else {}
+        extra |= done
+        lock.write(self.folder.lock, self.spec, self.settings, self.weights, extra)
+
     def _plan(self, members: bool) -> Plan:
         weights = {model: [value for _, value in files] for model, files in self.weights.items()}
         return make_plan(
@@ -189,6 +209,7 @@ class _Run:
             self.shards,
             weights,
             self.ready.stamp,
+            self.code,
             members,
         )
 
@@ -220,6 +241,7 @@ class _Run:
             self.spec.resolved["masks"],
             self.folder.masks,
             plan.looks,
+            tuple(loaded_files()),
         )
         predict(
             self.spec,
@@ -232,48 +254,50 @@ class _Run:
             self._log,
         )
 
-    def _outputs(self, plan: Plan, before: Mapping[str, Any]) -> tuple[list[Path], dict[str, Any]]:
-        """Blend, correct and write; skipped when the same outputs are there already."""
+    def _outputs_key(self, plan: Plan) -> str:
+        """Digest of everything that the outputs are made from."""
         parts = ("classes", "members", "ensemble", "postprocess", "outputs")
         made_from = {part: self.spec.resolved[part] for part in parts}
-        key = digest(made_from, self.stamp, plan.key())
-        folder = self.folder.path
-        files = [folder / name for name in before.get("outputs", {})]
-        if before.get("outputs_key") == key and all(file.is_file() for file in files):
-            found = lock.outputs_digests(folder, files)
+        return digest(made_from, dict(self.code), self.stamp, plan.key())
+
+    def _still_true(self, plan: Plan, until: Stage) -> dict[str, Any]:
+        """What the lock in the folder says of outputs, if it holds; else they are moved away."""
+        before = self.folder.read_lock()
+        files = self.folder.outputs(before)
+        if until == "segment":
+            holds = all(shard.done for shard in plan.shards)
+        else:
+            holds = before.get("outputs_key") == self._outputs_key(plan)
+            holds = holds and all(shard.done for shard in plan.shards)
+        if files and holds and all(file.is_file() for file in files):
+            found = lock.outputs_digests(self.folder.path, files)
             if found == before["outputs"]:
-                return files, dict(before)
+                return {key: before.get(key) for key in ("images", "outputs_key", "outputs")}
         self.folder.retire(files)
-        files = []
+        return {}
+
+    def _outputs(self, plan: Plan) -> dict[str, Any]:
+        """Blend, correct and write."""
+        files: list[Path] = []
         for config in self.spec.resolved["outputs"]:
             writer: Writer = writers.build(config, self.classes)
             stream = results(self.spec, self.classes, self.folder, plan)
-            files.extend(writer.write(folder, stream, self.stamp))
+            files.extend(writer.write(self.folder.path, stream, self.stamp))
         images = [
             (record.id, record.sha256)
             for shard in plan.shards
             for record in self.folder.segmented(shard.shard).records
         ]
-        done = {
+        return {
             "images": lock.images_digest(images),
-            "outputs_key": key,
-            "outputs": lock.outputs_digests(folder, files),
+            "outputs_key": self._outputs_key(plan),
+            "outputs": lock.outputs_digests(self.folder.path, files),
         }
-        return files, done
 
     def _log(self, text: str) -> None:
         with self.folder.log.open("a", encoding="utf-8") as file:
             now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
             file.write(f"{now} {text}\n")
-
-
-def _done_before(folder: RunFolder) -> dict[str, Any]:
-    """What the lock in the folder says of finished outputs; nothing if it cannot be read."""
-    try:
-        found = yaml.safe_load(folder.lock.read_text(encoding="utf-8"))["lock"]
-        return {key: found[key] for key in ("images", "outputs_key", "outputs")}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError):
-        return {}
 
 
 def check_stage(stage: str) -> Stage:

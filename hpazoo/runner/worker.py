@@ -24,18 +24,11 @@ from hpazoo.fields import Cells, Field, FieldRecord, Input, View
 from hpazoo.geometry import cells_of
 from hpazoo.imageio import label_image_suffix, read_label_image, write_label_image
 from hpazoo.readers import readers
+from hpazoo.registry import load_file
 from hpazoo.segmenters import segmenters
 from hpazoo.strategies import strategies
 
 Json = dict[str, Any]
-
-
-class Look(NamedTuple):
-    """A way to show fields to networks: a strategy, and the input of the models behind it."""
-
-    strategy: str
-    """The strategy's configuration as canonical JSON, so that looks can be compared."""
-    input: Input
 
 
 @dataclass(frozen=True)
@@ -49,6 +42,8 @@ class Job:
     """Where label images are kept."""
     looks: tuple[Json, ...]
     """Strategy configurations with `input`, in the order that tasks refer to."""
+    plugins: tuple[Path, ...] = ()
+    """Files of the user's own components."""
 
 
 class Task(NamedTuple):
@@ -74,9 +69,12 @@ class Shown(NamedTuple):
 
 
 class Aside(NamedTuple):
-    """The field cannot be used. `details` is a traceback where the cause is not the field."""
+    """The field cannot be used; with `retry`, another try may go better. `details` is a traceback
+    where the cause is not the field.
+    """
 
     reason: str
+    retry: bool = False
     details: str = ""
 
 
@@ -91,6 +89,8 @@ class Workshop:
     """The components of a job, built once."""
 
     def __init__(self, job: Job) -> None:
+        for file in job.plugins:
+            load_file(file)
         self.job = job
         self.reader = readers.build(job.images, job.data)
         self.segmenter = segmenters.build(job.masks, job.data)
@@ -110,10 +110,10 @@ class Workshop:
                 for view in strategy.views(field, masks, network_input):
                     yield Shown(number, view)
         except FieldError as error:
-            yield Aside(str(error))
+            yield Aside(str(error), retry=isinstance(error.__cause__, OSError))
         except Exception as error:
             name = type(error).__name__
-            yield Aside(f"unexpected {name}: {error}", traceback.format_exc())
+            yield Aside(f"unexpected {name}: {error}", True, traceback.format_exc())
         else:
             yield Done()
 

@@ -11,6 +11,7 @@ from hpazoo.errors import FieldError
 from hpazoo.fields import Field
 from hpazoo.imageio import read_label_image
 from hpazoo.parameters import FilePath
+from hpazoo.paths import user_path
 from hpazoo.segmenters import segmenters
 
 _ENDINGS = ("", "_mask", "_cell_mask")
@@ -34,7 +35,7 @@ class LabelImages:
 
     def __init__(self, data: Path, *, root: FilePath) -> None:
         # The disk is not looked at here, so that a spec can be checked on another machine.
-        self.root = data / Path(root).expanduser()
+        self.root = user_path(data, root)
 
     def stamp(self, field_id: str) -> str:
         """Names, sizes and times of the files that claim the field; empty if there is none."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpazoo.errors import UsageError, did_you_mean
+from hpazoo.errors import ComponentError, UsageError, did_you_mean
 from hpazoo.paths import data_folder
 from hpazoo.spec import overrides, strict_yaml
-from hpazoo.spec.catalog import components
+from hpazoo.spec.catalog import description
 from hpazoo.spec.check import schema_problems
 from hpazoo.spec.problems import Place, Problem, SpecError
 from hpazoo.spec.references import reference_problems, used_components
@@ -61,8 +61,11 @@ class Spec:
 def find(spec: str | Path) -> Path:
     """File of a spec that is named by path or, for shipped ones, by name."""
     path = Path(spec)
-    if path.is_file():
-        return path
+    try:
+        if path.is_file():
+            return path
+    except OSError as error:
+        raise UsageError(f"no spec '{str(spec)[:40]}...': {error.strerror}") from error
     shipped = {file.stem: file for file in data_folder("specs").glob("*.yaml")}
     if str(spec) in shipped:
         return shipped[str(spec)]
@@ -127,6 +130,15 @@ def _read(path: Path, settings: Sequence[str], images: str | None) -> Document:
     return document
 
 
+def _works(kind: str, name: str) -> bool:
+    """Whether a plugin's component can be described; if not, the reference pass says why."""
+    try:
+        description(kind, name)
+    except ComponentError:
+        return False
+    return True
+
+
 def _check(document: Document) -> list[Problem]:
     if document.data is None and document.problems:
         return document.problems
@@ -135,8 +147,7 @@ def _check(document: Document) -> list[Problem]:
         for kind, _, config in used_components(document.data)
         if isinstance(name := config.get("type") if isinstance(config, dict) else config, str)
         and "." in name
-        and name in components(kind)
-        and not components(kind)[name].problem
+        and _works(kind, name)
     ]
     return [
         *document.problems,

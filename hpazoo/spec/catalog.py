@@ -7,7 +7,6 @@ Built-in components are described in `registry/components.json`, generated from 
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 import json
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from typing import Any
 
 from hpazoo.parameters import Json, parameters_of
 from hpazoo.paths import data_folder
-from hpazoo.registry import KINDS, Component, Registry
+from hpazoo.registry import KINDS, Component, registry_of
 
 
 @dataclass(frozen=True)
@@ -80,13 +79,6 @@ def describe(factory: Callable[..., Any]) -> Description:
         gives=tuple(getattr(factory, "gives", ())),
         facts=facts,
     )
-
-
-def registry_of(kind: str) -> Registry:
-    """The registry of a kind, by its folder's name."""
-    found = getattr(importlib.import_module(f"hpazoo.{kind}"), kind)
-    assert isinstance(found, Registry)
-    return found
 
 
 @functools.cache
