@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpazoo.errors import UsageError
 from hpazoo.fields import Cells
 
 
@@ -23,9 +24,10 @@ class Runs(NamedTuple):
 
 def runs_of(labels: np.ndarray) -> Runs:
     """Runs of a label image (H, W) of integers >= 0."""
-    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
-        raise TypeError(
-            f"a label image is (H, W) of integers, not {labels.shape} {labels.dtype.name}"
+    if labels.ndim != 2 or labels.dtype.kind not in "biu":
+        raise UsageError(
+            f"a label image is (height, width) of whole numbers, not {labels.shape} of "
+            f"{labels.dtype}"
         )
     width = labels.shape[1]
     flat = np.ascontiguousarray(labels).ravel()
@@ -38,9 +40,13 @@ def runs_of(labels: np.ndarray) -> Runs:
     ends = np.append(begins[1:], flat.size)
     inside = flat[begins] != 0
     begins, ends = begins[inside], ends[inside]
-    label = flat[begins].astype(np.int64)
-    if label.size and label.min() < 0:
-        raise ValueError(f"a label image has ids >= 0; this one has {label.min()}")
+    found = flat[begins]
+    if found.size and not 0 <= int(found.min()) <= int(found.max()) <= np.iinfo(np.int64).max:
+        low, high = found.min(), found.max()
+        raise UsageError(
+            f"labels must lie in 0 .. 2**63 - 1; this label image holds {low} .. {high}"
+        )
+    label = found.astype(np.int64)
     row = begins // width
     return Runs(label, row, begins - row * width, ends - row * width)
 

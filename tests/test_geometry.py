@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.measure import regionprops
 
+from hpazoo.errors import UsageError
 from hpazoo.geometry import cells_of, runs_of
 
 
@@ -99,9 +100,9 @@ def test_runs():
 
 
 def test_refuses_what_is_no_label_image():
-    with pytest.raises(TypeError, match=r"\(H, W\) of integers, not \(2, 2\) float64"):
+    with pytest.raises(UsageError, match=r"whole numbers, not \(2, 2\) of float64"):
         cells_of(np.zeros((2, 2)))
-    with pytest.raises(TypeError, match=r"\(2, 2, 3\)"):
+    with pytest.raises(UsageError, match=r"\(2, 2, 3\)"):
         cells_of(np.zeros((2, 2, 3), int))
-    with pytest.raises(ValueError, match="-4"):
+    with pytest.raises(UsageError, match="-4"):
         cells_of(np.array([[0, -4]]))

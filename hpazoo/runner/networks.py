@@ -55,9 +55,9 @@ class Network:
         pixels = torch.from_numpy(np.stack([view.pixels for view in views])).to(device)
         images = pixels.float().div_(255).contiguous(memory_format=torch.channels_last)
         statistics = None
-        if views[0].statistics is not None:
-            stacked = np.stack([view.statistics for view in views])  # type: ignore[misc]
-            statistics = torch.from_numpy(stacked).to(device)
+        known = [view.statistics for view in views if view.statistics is not None]
+        if known:
+            statistics = torch.from_numpy(np.stack(known)).to(device)
         labels = [view.labels for view in views if view.labels is not None]
         total = np.zeros((sum(len(view.cells) for view in views), len(self.source)), np.float64)
         with torch.inference_mode(), _precision(device, precision), _explained():

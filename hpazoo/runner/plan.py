@@ -70,8 +70,8 @@ def make_plan(
     """Compare the parts that are there with what the spec, weights and images ask for.
 
     `weights` are the digests of each model's files; `stamp` tells whether the files behind a field
-    changed, `code` where components come from that are not hpazoo's own; without `members` only cells
-    are wanted.
+    changed, `code` where components come from that are not hpazoo's own; without `members` only
+    cells are wanted.
     """
     looks: list[dict[str, Any]] = []
     look_of: dict[str, int] = {}
@@ -113,7 +113,7 @@ def _member_key(
 
 
 def code_of(spec: Spec) -> dict[str, str]:
-    """Component -> its provider, where that is not hpazoo; a user's own file with its digest."""
+    """Component -> provider, where that is not hpazoo; a user's own file with its digest."""
     found = {}
     for kind, _, config in used_components(spec.resolved):
         component = components(kind)[config["type"]]

@@ -1,0 +1,160 @@
+"""What a run must never do: lose, mix up or hide anything."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpazoo.errors import HpazooError, UsageError
+from hpazoo.readers.synthetic import Synthetic
+from hpazoo.runner.folder import RunFolder
+from tests.runner.conftest import outputs_of
+from tests.runner.test_run import run
+
+PLUGIN = """\
+import hpazoo
+
+@hpazoo.register("strategies", "mine.halves")
+class Halves:
+    "The field at half the size."
+    needs = ("regions",)
+    over = "cell"
+
+    def __init__(self, *, factor: int = 2) -> None:
+        self.factor = factor
+
+    def views(self, field, masks, size):
+        from hpazoo.strategies.gap_mask import GapMask
+        half = size._replace(size=size.size // self.factor)
+        yield from GapMask().views(field, masks, half)
+"""
+
+
+def test_fresh_removes_only_what_runs_write(spec_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(spec_file, out)
+    (out / "notes.txt").write_text("mine")
+    (out / "masks" / "x").touch()
+    run(spec_file, out, fresh=True)
+    assert (out / "notes.txt").read_text() == "mine"
+    assert not (out / "masks" / "x").exists()
+
+
+def test_a_log_does_not_make_a_run(spec_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "project"
+    (out / "src").mkdir(parents=True)
+    (out / "log.txt").touch()
+    with pytest.raises(UsageError, match="no run of hpazoo"):
+        run(spec_file, out, fresh=True)
+    assert (out / "src").is_dir()
+
+
+def test_an_outdated_table_is_never_returned(spec_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(spec_file, out)
+    settings = ["members.1.strategy=cell-crop"]
+    stopped = run(spec_file, out, settings=settings, until="predict")
+    with pytest.raises(HpazooError, match="stopped before its outputs"):
+        _ = stopped.predictions
+    assert not (out / "predictions.csv").exists()
+    assert (out / "old/1/predictions.csv").is_file()
+
+
+def test_a_lost_mask_is_found_again(spec_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(spec_file, out)
+    before = outputs_of(out)
+    next((out / "masks").glob("*.png")).unlink()
+    (out / "predictions.csv").unlink()
+    run(spec_file, out)
+    assert outputs_of(out) == before
+
+
+def test_trouble_that_passed_is_tried_again(
+    spec_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Synthetic.read
+
+    def no_memory(self: Synthetic, field_id: str) -> object:
+        if field_id.endswith("A2_1"):
+            raise MemoryError("none left")
+        return whole(self, field_id)
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(Synthetic, "read", no_memory)
+        aside = run(spec_file, out).set_aside
+    assert [record.set_aside for record in aside] == ["unexpected MemoryError: none left"]
+    assert "Traceback" in (out / "log.txt").read_text(encoding="utf-8")
+    assert run(spec_file, out).set_aside == ()
+    run(spec_file, tmp_path / "undisturbed")
+    assert outputs_of(out) == outputs_of(tmp_path / "undisturbed")
+
+
+def test_one_process_a_folder(spec_file: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    folder = RunFolder(tmp_path / "out")
+    folder.prepare(fresh=False)
+    code = f"import hpazoo; hpazoo.run({str(spec_file)!r}, out={str(folder.path)!r}, workers=0)"
+    code = code.replace("workers=0", "workers=0, random_weights=True")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "another hpazoo is working on" in done.stderr
+    folder.release()
+    assert run(spec_file, folder.path).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("limit", 0),
+        ("workers", -1),
+        ("batch_size", 0),
+        ("precision", "fp16"),
+        ("device", "meta"),
+        ("device", "nonsense"),
+        ("until", "foo"),
+    ],
+)
+def test_options_are_checked(spec_file: Path, tmp_path: Path, option: str, value: object) -> None:
+    with pytest.raises(UsageError):
+        run(spec_file, tmp_path / "out", **{option: value})
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_imported_from_the_current_folder(
+    spec_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tifffile.py").write_text("open('ran', 'w')")
+    monkeypatch.chdir(tmp_path)
+    run(spec_file, tmp_path / "out", workers=1)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_components_of_ones_own(
+    spec_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A file given with --plugin works in the workers too, and its digest is part of the keys."""
+    plugin = tmp_path / "halves.py"
+    plugin.write_text(PLUGIN, encoding="utf-8")
+    command = [sys.executable, "-m", "hpazoo", "run", str(spec_file), "--random-weights"]
+    command += ["--out", str(tmp_path / "out"), "--workers", "1", "--quiet"]
+    command += ["--set", "members.0.strategy={type: mine.halves, factor: 1}"]
+    without = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert without.returncode == 2
+    assert "no installed package provides the strategy 'mine.halves'" in without.stderr
+    command += ["--plugin", str(plugin)]
+    assert subprocess.run(command, check=False).returncode == 0
+    run(spec_file, tmp_path / "plain")
+    part = "members/{}/part-00000.parquet"
+    import pandas as pd
+
+    ours = pd.read_parquet(tmp_path / "out" / part.format("dense+mine.halves"))
+    theirs = pd.read_parquet(tmp_path / "plain" / part.format("dense+gap-mask"))
+    assert np.array_equal(ours["Cytosol"], theirs["Cytosol"])
+    plugin.write_text(PLUGIN.replace("half the size", "any size"), encoding="utf-8")
+    assert subprocess.run(command, check=False).returncode == 0
+    assert (tmp_path / "out" / "old" / "1").is_dir()
