@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from hpazoo.errors import UsageError
+from hpazoo.errors import HpazooError, UsageError
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -40,15 +40,19 @@ def replacing(path: Path) -> Iterator[Path]:
     The suffix is kept, because libraries choose a file format by it. The process id keeps two
     processes that write the same file apart.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        why = error.strerror or error
+        raise HpazooError(f"{path} cannot be written: {why}; what is done is kept") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def natural_order(text: str) -> list[tuple[int, int | str]]:

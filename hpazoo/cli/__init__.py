@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 
 import click
@@ -40,6 +42,9 @@ def commands() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit; whatever the user can mend is a message, not a traceback."""
+    with contextlib.suppress(ValueError):  # not in the main thread
+        # asked to stop by a scheduler or a container: as by the keyboard
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = commands.main(arguments, prog_name="hpazoo", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
@@ -53,6 +58,10 @@ def main(arguments: list[str] | None = None) -> None:
         code = error.exit_code
     except BrokenPipeError:
         sys.stderr.close()
+        code = 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"hpazoo: {where}{error.strerror}; what is done is kept", err=True)
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -64,6 +64,8 @@ def command(
     finished = run(loaded, out, how, until=stage, fresh=fresh, quiet=quiet)
     if not quiet:
         _summary(finished)
+    for remark in finished.remarks:
+        click.echo(f"note: {remark}", err=True)
     return finished.exit_code
 
 
@@ -109,8 +111,6 @@ def _summary(run: Run) -> None:
         console.print(
             f"stamped '{run.stamp}': these numbers mean nothing", markup=False, soft_wrap=True
         )
-    for remark in run.remarks:
-        console.print(f"note: {remark}", markup=False, soft_wrap=True)
     for record in run.set_aside[:10]:
         console.print(f"set aside {record.id}: {record.set_aside}", markup=False, soft_wrap=True)
     if len(run.set_aside) > 10:

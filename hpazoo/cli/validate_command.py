@@ -20,7 +20,7 @@ def command(
 ) -> int:
     """Check SPECs to the last name; all problems at once, in file order."""
     from hpazoo.spec import load, problems
-    from hpazoo.spec.problems import Problem, SpecError
+    from hpazoo.spec.problems import Place, Problem, Source, SpecError
 
     found: list[Problem] = []
     for name in specs:
@@ -32,6 +32,9 @@ def command(
                 check_builds(spec)
         except SpecError as error:
             found.extend(error.problems)
+        except (UsageError, OSError) as error:
+            # a file that cannot be read is a problem of that file; the others are checked still
+            found.append(Problem(str(error), Place(Source(name, ()), 1, 1)))
         else:
             if form == "text":
                 click.echo(f"{spec.path}: fine")

@@ -16,7 +16,8 @@ Found = dict[str, dict[str, list[Path]]]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".tif.gz", ".tiff.gz")
 _CHANNEL = "|".join(CHANNELS)
 _FILE = re.compile(
-    rf"(?P<id>.+)_(?P<channel>{_CHANNEL})({'|'.join(map(re.escape, SUFFIXES))})", re.IGNORECASE
+    rf"(?P<id>.+)_(?P<channel>{_CHANNEL})({'|'.join(map(re.escape, SUFFIXES))})",
+    re.IGNORECASE | re.DOTALL,
 )
 # `800_A6_1_blue_red_green.jpg` is a composite of the atlas, not the green of `800_A6_1_blue_red`.
 _COMPOSITE = re.compile(rf".+_({_CHANNEL})", re.IGNORECASE)

@@ -84,6 +84,8 @@ class HpaFiles:
         decisions: dict[str, list[str]] = {}
         for channel in CHANNELS:
             file = channels[channel][0]
+            if file.exists() and not file.is_file():
+                raise FieldError(f"{file}: is not a file that can be read")
             try:
                 data = file.read_bytes()
             except OSError as error:

@@ -23,8 +23,10 @@ import yaml
 from hpazoo.errors import UsageError
 from hpazoo.fields import Cells, FieldRecord
 from hpazoo.paths import replacing
+from hpazoo.runner.worker import MASK_SUFFIXES
 
 _KEY = b"hpazoo.key"
+_FIELDS = b"hpazoo.fields"
 
 
 @dataclass(frozen=True)
@@ -140,9 +142,17 @@ class RunFolder:
         if part_key(part) == key and self._has_masks(shard):
             return True
         if part.exists():
-            names = [f"{field}{end}" for field in shard.fields for end in (".png", ".tif")]
+            names = [f"{field}{end}" for field in self._fields(part) for end in MASK_SUFFIXES]
             self.retire([part, *(self.masks / name for name in names)])
         return False
+
+    def _fields(self, part: Path) -> list[str]:
+        """Fields of a part, as it was written; none if it cannot be read."""
+        try:
+            text = (pq.read_schema(part).metadata or {})[_FIELDS]
+            return [record["id"] for record in json.loads(text)]
+        except (OSError, pa.ArrowInvalid, KeyError, ValueError):
+            return []
 
     def _has_masks(self, shard: Shard) -> bool:
         """Whether all fields have their label images; one whose trouble may have passed has not."""
@@ -170,13 +180,13 @@ class RunFolder:
             "touches_border": _joined([c.touches_border for _, c in cells], np.bool_),
         }
         records = json.dumps([vars(record) for record in segmented.records], ensure_ascii=False)
-        write_part(self._cells_part(shard), columns, key, {b"hpazoo.fields": records.encode()})
+        write_part(self._cells_part(shard), columns, key, {_FIELDS: records.encode()})
 
     def segmented(self, shard: Shard) -> Segmented:
         table = pq.read_table(self._cells_part(shard))
         records = tuple(
             FieldRecord(**(entry | {"notes": tuple(entry["notes"])}))
-            for entry in json.loads(table.schema.metadata[b"hpazoo.fields"])
+            for entry in json.loads(table.schema.metadata[_FIELDS])
         )
         fields = np.asarray(table["field"].to_pylist(), dtype=object)
         column = {name: table[name].to_numpy() for name in table.column_names if name != "field"}

@@ -44,6 +44,11 @@ class Network:
             self.reports.append(f"{built}: random weights")
             self.folds.append(build_model(config, self.source, seed=spec.name).eval())
 
+    @property
+    def min_size(self) -> int:
+        """Shortest side of a view, in pixels, that the network takes."""
+        return max(model.backbone.min_size for model in self.folds)
+
     def to(self, device: str) -> None:
         for model in self.folds:
             model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]

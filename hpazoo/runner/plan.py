@@ -52,6 +52,14 @@ class Plan:
         looks = tuple(sorted({self.look_of[member] for member in shard.missing}))
         return [Task(field, shard.segment, looks) for field in shard.fields]
 
+    def smallest(self, members: Mapping[str, int]) -> tuple[int, ...]:
+        """Shortest side that all of these members can be shown, look by look."""
+        needed = [0] * len(self.looks)
+        for name, size in members.items():
+            look = self.look_of[name]
+            needed[look] = max(needed[look], size)
+        return tuple(needed)
+
     def key(self) -> str:
         """Digest of everything that the outputs are made from, but for blend and writers."""
         return digest([[s.segmented, s.members] for s in self.shards])

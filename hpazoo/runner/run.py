@@ -35,7 +35,9 @@ RANDOM = "random weights"
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run. `exit_code` is 0, or 3 when fields were set aside."""
+    """A finished run. `exit_code` is 0; 3 when fields were set aside; 1 when it was the run of a
+    lock and came out otherwise.
+    """
 
     folder: Path
     fields: int
@@ -47,9 +49,12 @@ class Run:
     stamp: str
     """Why the numbers must not be believed; empty if they may."""
 
+    repeats: bool = True
+    """Whether images and outputs are those of the lock, if a lock was run."""
+
     @property
     def exit_code(self) -> int:
-        return 3 if self.set_aside else 0
+        return 3 if self.set_aside else 0 if self.repeats else 1
 
     @property
     def predictions(self) -> pd.DataFrame:
@@ -173,11 +178,13 @@ class _Run:
         aside = set_aside(self.folder, plan)
         self.folder.write_set_aside(aside)
         outputs: list[Path] = []
+        differences: list[str] = []
         if until == "outputs":
             done = before or self._outputs(plan)
             outputs = self.folder.outputs(done)
-            remarks += lock.compare_end(self.spec.lock, done)
+            differences = lock.compare_end(self.spec.lock, done)
             self._write_lock(done)
+        remarks += differences
         for remark in remarks:
             self._log(remark)
         return Run(
@@ -193,6 +200,7 @@ class _Run:
             remarks=tuple(remarks),
             outputs=tuple(sorted(outputs)),
             stamp=self.stamp,
+            repeats=not differences,
         )
 
     def _write_lock(self, done: Mapping[str, Any]) -> None:
@@ -235,12 +243,14 @@ class _Run:
                 self.progress.say(f"model {name}: {line}")
                 self._log(f"model {name}: {line}")
             network.to(self.settings.device)
+        sizes = {m.name: loaded[m.model].min_size for m in self.spec.members if m.model in loaded}
         job = Job(
             Path(self.settings.data),
             self.spec.resolved["images"],
             self.spec.resolved["masks"],
             self.folder.masks,
             plan.looks,
+            plan.smallest(sizes),
             tuple(loaded_files()),
         )
         predict(

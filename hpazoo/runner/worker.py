@@ -7,8 +7,11 @@ parent is gone ends at its next message.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import pickle
+import signal
 import struct
 import sys
 import traceback
@@ -30,6 +33,9 @@ from hpazoo.strategies import strategies
 
 Json = dict[str, Any]
 
+MASK_SUFFIXES = (".png", ".tif")
+"""Of label images: PNG, or TIFF where ids do not fit 16 bit."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -42,6 +48,8 @@ class Job:
     """Where label images are kept."""
     looks: tuple[Json, ...]
     """Strategy configurations with `input`, in the order that tasks refer to."""
+    smallest: tuple[int, ...] = ()
+    """Shortest side, in pixels, of a view that the networks behind each look take."""
     plugins: tuple[Path, ...] = ()
     """Files of the user's own components."""
 
@@ -108,6 +116,7 @@ class Workshop:
             for number in task.looks:
                 strategy, network_input = self.looks[number]
                 for view in strategy.views(field, masks, network_input):
+                    self.check(number, view)
                     yield Shown(number, view)
         except FieldError as error:
             yield Aside(str(error), retry=isinstance(error.__cause__, OSError))
@@ -117,6 +126,17 @@ class Workshop:
         else:
             yield Done()
 
+    def check(self, number: int, view: View) -> None:
+        height, width = view.pixels.shape[1:]
+        least = self.job.smallest[number]
+        if min(height, width) < least:
+            name = self.job.looks[number]["strategy"]["type"]
+            raise FieldError(
+                f"strategy '{name}' shows it as {height} x {width} px, and a network behind it "
+                f"needs {least} px on either side; choose a larger input size or crop, or leave "
+                "fields of this shape out"
+            )
+
     def masks(self, field: Field, segment: bool) -> np.ndarray:
         if not segment:
             return read_label_image(mask_file(self.job.folder, field.id))
@@ -124,13 +144,17 @@ class Workshop:
         if labels.shape != field.shape:
             found, wanted = " x ".join(map(str, labels.shape)), " x ".join(map(str, field.shape))
             raise FieldError(f"its masks are {found} px, the image {wanted} px")
-        write_label_image(self.job.folder / f"{field.id}{label_image_suffix(labels)}", labels)
+        path = self.job.folder / f"{field.id}{label_image_suffix(labels)}"
+        write_label_image(path, labels)
+        for suffix in MASK_SUFFIXES:
+            if suffix != path.suffix:
+                path.with_name(field.id + suffix).unlink(missing_ok=True)
         return labels
 
 
 def mask_file(folder: Path, field_id: str) -> Path:
-    """File of a field's label image: PNG, or TIFF where ids do not fit 16 bit."""
-    for suffix in (".png", ".tif"):
+    """File of a field's label image."""
+    for suffix in MASK_SUFFIXES:
         path = folder / f"{field_id}{suffix}"
         if path.is_file():
             return path
@@ -161,6 +185,7 @@ def main() -> None:
     import cv2
 
     cv2.setNumThreads(1)
+    _end_with_parent()
     incoming, outgoing = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:
@@ -170,3 +195,15 @@ def main() -> None:
                 send(outgoing, message)
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
         os._exit(0)
+
+
+def _end_with_parent() -> None:
+    """Linux ends this process with its parent, even in the middle of a read that hangs.
+
+    Elsewhere it ends when it next sends or receives.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    end_of_parent = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(end_of_parent, signal.SIGKILL)

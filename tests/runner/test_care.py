@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from hpazoo.errors import HpazooError, UsageError
+from hpazoo.imageio import label_image_suffix, write_label_image
 from hpazoo.readers.synthetic import Synthetic
 from hpazoo.runner.folder import RunFolder
 from tests.runner.conftest import outputs_of
@@ -158,3 +162,65 @@ def test_components_of_ones_own(
     plugin.write_text(PLUGIN.replace("half the size", "any size"), encoding="utf-8")
     assert subprocess.run(command, check=False).returncode == 0
     assert (tmp_path / "out" / "old" / "1").is_dir()
+
+
+def _write_field(folder: Path, name: str, shape: tuple[int, int]) -> None:
+    folder.mkdir(exist_ok=True)
+    noise = np.random.default_rng(0).integers(0, 255, (4, *shape), np.uint8)
+    for channel, pixels in zip(("red", "green", "blue", "yellow"), noise, strict=True):
+        cv2.imwrite(str(folder / f"{name}_{channel}.png"), pixels)
+
+
+def test_a_field_too_thin_for_a_network_is_set_aside(spec_file: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    _write_field(images, "fine", (96, 120))
+    _write_field(images, "thin", (12, 600))
+    settings = [
+        "masks={type: label-images, root: masks}",
+        "members=[{model: dense, strategy: gap-mask}]",
+    ]
+    (tmp_path / "masks").mkdir()
+    for name, shape in (("fine", (96, 120)), ("thin", (12, 600))):
+        write_label_image(tmp_path / "masks" / f"{name}.png", np.ones(shape, np.int32))
+    out = tmp_path / "out"
+    done = run(spec_file, out, images=images, data=tmp_path, settings=settings)
+    (record,) = done.set_aside
+    assert record.id == "thin"
+    assert "strategy 'gap-mask' shows it as 1 x 64 px" in record.set_aside
+    assert "needs 29 px" in record.set_aside
+    assert list(done.predictions["field"]) == ["fine"]
+
+
+def test_masks_of_an_unfinished_shard_do_not_linger(spec_file: Path, tmp_path: Path) -> None:
+    """Ids that fit 16 bit are kept as PNG, larger ones as TIFF: the older file must go."""
+    images, masks, out = tmp_path / "images", tmp_path / "masks", tmp_path / "out"
+    _write_field(images, "one", (96, 96))
+    masks.mkdir()
+    settings = ["masks={type: label-images, root: masks}"]
+    settings += ["members=[{model: dense, strategy: gap-mask}]"]
+    for number, cell in enumerate((5, 70_000)):
+        labels = np.zeros((96, 96), np.int32)
+        labels[20:60, 20:60] = cell
+        for file in masks.iterdir():
+            file.unlink()
+        write_label_image(masks / f"one{label_image_suffix(labels)}", labels)
+        if number:
+            (out / "masks" / "part-00000.parquet").unlink()
+        done = run(spec_file, out, images=images, data=tmp_path, settings=settings)
+        assert list(done.predictions["cell"]) == [cell]
+    assert [path.name for path in (out / "masks").glob("one.*")] == ["one.tif"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_polite_end(spec_file: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hpazoo", "run", str(spec_file), "--random-weights"]
+    command += ["--out", str(tmp_path / "out"), "--set", "images.fields=500", "--quiet"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "out").glob("members/*/*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.terminate()
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted; the same command goes on where it stopped" in said
+    assert "Traceback" not in said

@@ -115,7 +115,9 @@ def test_a_lock_notices_what_changed(spec_file: Path, tmp_path: Path) -> None:
     text = lock.read_text(encoding="utf-8").replace("seed: 3", "seed: 4")
     changed = tmp_path / "changed.yaml"
     changed.write_text(text, encoding="utf-8")
-    remarks = hpazoo.run(changed, out=tmp_path / "second").remarks
+    again = hpazoo.run(changed, out=tmp_path / "second")
+    assert again.exit_code == 1
+    remarks = again.remarks
     assert any(remark.startswith("the images are not those of the lock") for remark in remarks)
     assert any(remark.startswith("predictions.csv differs") for remark in remarks)
 
