@@ -52,7 +52,8 @@ def entry_points() -> tuple[EntryPoint, ...]:
         installed = distribution.read_text("RECORD") is not None
         if key not in found or (installed and not found[key][0]):
             found[key] = installed, tuple(_parse(text, provider))
-    return tuple(point for _, points in found.values() for point in points)
+    every = (point for _, points in found.values() for point in points)
+    return tuple(sorted(every, key=lambda point: (point.kind, point.name, point.provider)))
 
 
 def _parse(text: str, provider: str) -> list[EntryPoint]:

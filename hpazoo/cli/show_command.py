@@ -29,7 +29,9 @@ def command(kind: str, name: str) -> None:
         raise UsageError(f"unknown {KINDS[kind]} '{name}'{did_you_mean(name, known)}")
     found = description(kind, name)
     text = re.split(r"^Parameters\n-{3,}\n", found.doc, maxsplit=1, flags=re.M)[0].rstrip()
-    click.echo(f"{click.style(name, bold=True)}, a {KINDS[kind]} of {known[name].provider}\n")
+    noun = KINDS[kind]
+    article = "an" if noun[0] in "aeiou" else "a"
+    click.echo(f"{click.style(name, bold=True)}, {article} {noun} of {known[name].provider}\n")
     click.echo(textwrap.indent(text, "  ") + "\n")
     if found.parameters:
         click.echo("Parameters")

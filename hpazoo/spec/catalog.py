@@ -7,12 +7,15 @@ Built-in components are described in `registry/components.json`, generated from 
 from __future__ import annotations
 
 import functools
+import importlib.util
 import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from hpazoo.errors import ComponentError
 from hpazoo.parameters import Json, parameters_of
 from hpazoo.paths import data_folder
 from hpazoo.registry import KINDS, Component, registry_of
@@ -60,6 +63,8 @@ class Description:
         }
 
 
+MANIFEST = "hpazoo.json"
+
 _FACTS = ("min_size", "uses_weights")
 
 
@@ -95,12 +100,54 @@ def components(kind: str) -> dict[str, Component]:
 
 
 def description(kind: str, name: str) -> Description:
-    """Description of one component; a plugin is imported for it. ComponentError if it is broken."""
+    """Description of one component; ComponentError if it cannot be had.
+
+    A plugin that ships `hpazoo.json` in its package is described by that file; another one is
+    imported for it.
+    """
     component = components(kind).get(name)
     known = _built_in().get(kind, {}).get(name)
     if known is not None and component is not None and component.provider == "hpazoo":
         return known
+    if component is not None and not component.problem:
+        entry = _manifest(component.module.partition(".")[0]).get(kind, {}).get(name)
+        if entry is not None:
+            return _from_manifest(component, entry)
     return describe(registry_of(kind).get(name))
+
+
+def manifest_of(provider: str) -> dict[str, dict[str, Json]]:
+    """Descriptions of all components of a provider, as it may ship them in `hpazoo.json`."""
+    out: dict[str, dict[str, Json]] = {}
+    for kind in KINDS:
+        for name, component in components(kind).items():
+            if component.provider.partition(" ")[0] == provider:
+                found = describe(registry_of(kind).get(name)).as_json()
+                out.setdefault(kind, {})[name] = found
+    return out
+
+
+@functools.cache
+def _manifest(package: str) -> dict[str, dict[str, Any]]:
+    """Content of the package's `hpazoo.json`, without importing the package; empty without one."""
+    try:
+        spec = importlib.util.find_spec(package)
+        folders = list(spec.submodule_search_locations or ()) if spec else []
+        text = (Path(folders[0]) / MANIFEST).read_text(encoding="utf-8") if folders else "{}"
+        found = json.loads(text)
+    except (OSError, ValueError, ImportError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _from_manifest(component: Component, entry: Json) -> Description:
+    try:
+        return Description.from_json(entry)
+    except (KeyError, TypeError) as error:
+        raise ComponentError(
+            f"the {MANIFEST} of {component.provider} does not describe '{component.name}' as it "
+            f"should ({error}); its author writes it anew with 'hpazoo plugins --manifest'"
+        ) from error
 
 
 def generate() -> dict[str, dict[str, Json]]:
