@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import yaml
 
 from hpazoo.errors import UsageError, did_you_mean
 from hpazoo.paths import data_folder
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ def map_probabilities(
     probabilities: np.ndarray, source: ClassList, target: ClassList
 ) -> np.ndarray:
     """Probabilities (N, S) of one list -> (N, T) of another: a class's largest source, else 0."""
+    import numpy as np
+
     if source == target:
         return probabilities
     table = _file()["maps"][source.name][target.name]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 CHANNELS = ("red", "green", "blue", "yellow")
 """Order of a field's channels: microtubules, protein, nucleus, endoplasmic reticulum."""
@@ -93,6 +94,8 @@ class Cells:
 
 def as_uint8(pixels: np.ndarray) -> np.ndarray:
     """uint8 as is; uint16 by full range (0..65535 -> 0..255, rounded)."""
+    import numpy as np
+
     if pixels.dtype == np.uint8:
         return pixels
     if pixels.dtype != np.uint16:

@@ -65,6 +65,7 @@ class Registry:
         self.kind = kind
         self.noun = KINDS[kind]
         self._registered: dict[str, Callable[..., Any]] = {}
+        self._components: dict[str, Component] | None = None
         self._added: dict[str, tuple[Component, Callable[..., Any]]] = {}
 
     def add(self, name: str, factory: Callable[..., Any], provider: str) -> None:
@@ -76,6 +77,7 @@ class Registry:
             )
         component = Component(self.kind, name, provider, factory.__module__, factory.__qualname__)
         self._added[name] = component, factory
+        self._components = None
 
     def register(self, factory: Factory) -> Factory:
         """Decorator: `factory` is what the file it stands in is named after."""
@@ -89,6 +91,11 @@ class Registry:
 
     def components(self) -> dict[str, Component]:
         """All components by name, in natural order, without importing any."""
+        if self._components is None:
+            self._components = self._find()
+        return self._components
+
+    def _find(self) -> dict[str, Component]:
         files = sorted((PACKAGE / self.kind).glob("[!_]*.py"))
         found = {
             name: Component(self.kind, name, "hpazoo", f"hpazoo.{self.kind}.{file.stem}")

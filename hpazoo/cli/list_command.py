@@ -16,10 +16,15 @@ from hpazoo.registry import KINDS, registry_of
 @click.argument("pattern", default="*")
 @options.plugin
 def command(kind: str | None, pattern: str) -> None:
-    """Show the components there are, of one KIND (heads) or of all, whose names fit PATTERN."""
+    """Show the components there are, of one KIND (heads) or of all, whose names fit PATTERN.
+
+    PATTERN alone, with a wildcard (gap*), looks through all kinds.
+    """
     from hpazoo.errors import ComponentError
     from hpazoo.spec.catalog import components, description
 
+    if kind and any(character in kind for character in "*?["):
+        kind, pattern = None, kind
     kinds = [registry_of(kind).kind] if kind else list(KINDS)
     rows: list[tuple[str, str, str]] = []
     for one in kinds:
@@ -34,8 +39,9 @@ def command(kind: str | None, pattern: str) -> None:
                 text = f"{text} [{component.provider}]"
             rows.append((one, name, text))
     if not rows:
-        where = kind or "any kind"
-        raise UsageError(f"nothing in {where} is called '{pattern}'")
+        if kind and pattern == "*":
+            raise UsageError(f"hpazoo has no {kinds[0]} yet, and no plugin provides any")
+        raise UsageError(f"nothing in {kind or 'any kind'} is called '{pattern}'")
     widest = max(len(name) for _, name, _ in rows)
     last = ""
     for one, name, text in rows:

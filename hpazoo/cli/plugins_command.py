@@ -38,7 +38,7 @@ def command(load: bool, manifest: str | None) -> None:
                 try:
                     registry_of(kind).get(name)
                 except ComponentError as error:
-                    state = f"broken: {error}"
+                    state = f"broken: {str(error).partition('cannot be used: ')[2] or error}"
                 else:
                     state = "loaded"
             rows.append((kind, name, component.provider, state))

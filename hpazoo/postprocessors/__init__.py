@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol
 
 from hpazoo.registry import Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+
 
 postprocessors = Registry("postprocessors")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from hpazoo.fields import Field
 from hpazoo.registry import Registry
+
+if TYPE_CHECKING:
+    from hpazoo.fields import Field
 
 readers = Registry("readers")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-import numpy as np
-
-from hpazoo.fields import Field
 from hpazoo.registry import Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hpazoo.fields import Field
 
 segmenters = Registry("segmenters")
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
-import numpy as np
-
-from hpazoo.fields import Field, Input, View
 from hpazoo.registry import Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hpazoo.fields import Field, Input, View
 
 strategies = Registry("strategies")
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
-from hpazoo.fields import Cells
 from hpazoo.registry import Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hpazoo.fields import Cells
 
 writers = Registry("writers")
 

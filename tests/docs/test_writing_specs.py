@@ -1,0 +1,229 @@
+"""Every block of docs/writing-specs.md is run; shown outputs are compared, numbers excepted."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import io
+import os
+import re
+import shlex
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import pytest
+import torch
+import yaml
+
+import hpazoo
+from hpazoo.cli import main
+from hpazoo.cli.run_command import command as run_command
+from hpazoo.readers import readers
+from hpazoo.spec import load
+from hpazoo.spec.strict_yaml import plain_scalar
+from hpazoo.writers.table import CELL_COLUMNS, FIELD_COLUMNS
+
+TEXT = (Path(__file__).parents[2] / "docs" / "writing-specs.md").read_text(encoding="utf-8")
+HOME = "/home/me"
+
+
+class Block(NamedTuple):
+    line: int
+    mark: str
+    language: str
+    text: str
+    after: str
+
+
+def found() -> list[Block]:
+    """Blocks of the page, each with its mark and with the block that follows at once."""
+    pattern = re.compile(r"(?:<!-- (.+?) -->\n)?^```(\w+)\n(.*?)^```\n", re.M | re.S)
+    blocks = []
+    for match in pattern.finditer(TEXT):
+        follower = pattern.match(TEXT, match.end())
+        line = TEXT.count("\n", 0, match.start(2)) + 1
+        after = follower[3] if follower else ""
+        blocks.append(Block(line, match[1] or "", match[2], match[3], after))
+    return blocks
+
+
+BLOCKS = found()
+SPECS = [b for b in BLOCKS if b.language == "yaml" and b.mark not in ("invalid", "workflow")]
+INVALID = [b for b in BLOCKS if b.mark == "invalid"]
+CONSOLE = [b for b in BLOCKS if b.language == "console"]
+(WORKFLOW,) = [b for b in BLOCKS if b.mark == "workflow"]
+FILES = {b.mark.removeprefix("file: "): b.text for b in BLOCKS if b.mark.startswith("file: ")}
+
+
+def where(block: Block) -> str:
+    return f"line-{block.line}"
+
+
+def cli(words: list[str]) -> tuple[int, str]:
+    """Exit code and all that was said of a command, in this process."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            main(words[1:])
+        except SystemExit as end:
+            code = end.code
+    assert isinstance(code, int)
+    return code, said.getvalue().replace(str(Path.cwd()), HOME)
+
+
+def plain(text: str) -> list[str]:
+    """Rows to compare: processors round differently, so numbers are left out."""
+    return [re.sub(r"\d+(\.\d+)?", "#", row.rstrip()) for row in text.strip().splitlines()]
+
+
+def commands(block: Block) -> list[tuple[list[str], str]]:
+    """(words, output shown) of each line of a console block that begins with `$`."""
+    parts = re.split(r"^\$ ", block.text, flags=re.M)[1:]
+    lines = [part.partition("\n") for part in parts]
+    return [(shlex.split(line), shown) for line, _, shown in lines]
+
+
+def merged(fragment: str) -> str:
+    """The page's base spec with some keys replaced; members of models that are gone go too."""
+    changes = yaml.safe_load(fragment)
+    kept = [
+        part
+        for part in re.split(r"^(?=\S)", FILES["base.yaml"], flags=re.M)
+        if part.partition(":")[0] not in changes
+    ]
+    return "".join(kept) + fragment
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the page's specs, images of somebody and weights of a small network."""
+    folder = tmp_path_factory.mktemp("home")
+    for name, text in FILES.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "specs").mkdir()
+    for block in SPECS:
+        whole = "hpazoo: 1" in block.text
+        text = block.text if whole else merged(block.text)
+        (folder / "specs" / f"line-{block.line}.yaml").write_text(text, encoding="utf-8")
+        if "fold-*.pth" in block.text:
+            (folder / "mapped.yaml").write_text(text, encoding="utf-8")
+            config = yaml.safe_load(block.text)["models"]["dense-v1.0"]
+    images = folder / "my-images"
+    images.mkdir()
+    reader = readers.build({"type": "synthetic", "fields": 2, "size": 256}, folder)
+    for number, field_id in enumerate(reader.ids(), start=1):
+        field = reader.read(field_id)
+        for channel, plane in zip(("red", "green", "blue", "yellow"), field.pixels, strict=True):
+            if (number, channel) != (2, "yellow"):
+                cv2.imwrite(str(images / f"sample_{number}_{channel}.png"), plane)
+    parts = {key: config[key] for key in ("backbone", "head", "input")}
+    for fold in ("1", "2"):
+        model = hpazoo.build_model(parts, config["classes"])
+        torch.save(model.state_dict(), folder / f"fold-{fold}.pth")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    before, threads = signal.getsignal(signal.SIGTERM), torch.get_num_threads()
+    monkeypatch.chdir(home)
+    yield
+    signal.signal(signal.SIGTERM, before)
+    torch.set_num_threads(threads)
+
+
+def test_no_block_is_left_out() -> None:
+    shown = [block for block in BLOCKS if block.language == "text"]
+    assert len(SPECS) + len(INVALID) + len(CONSOLE) + 1 + len(shown) == len(BLOCKS)
+    assert len(shown) == len(INVALID) > 2
+    assert TEXT.count("```") == 2 * len(BLOCKS)
+
+
+@pytest.mark.parametrize("block", SPECS, ids=where)
+def test_specs_are_fine(block: Block) -> None:
+    load(f"specs/line-{block.line}.yaml")
+
+
+@pytest.mark.parametrize("block", INVALID, ids=where)
+def test_messages(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = block.after.partition(":")[0]
+    Path(name).write_text(block.text, encoding="utf-8")
+    code, said = cli(["hpazoo", "validate", name])
+    assert said == block.after
+    assert code == 2
+
+
+@pytest.mark.parametrize("block", CONSOLE, ids=where)
+def test_commands(block: Block) -> None:
+    code = 0
+    for words, shown in commands(block):
+        if words[0] == "echo":
+            assert shown == f"{code}\n"
+            continue
+        assert words[0] == "hpazoo"
+        if block.mark == "not run":
+            given = run_command.make_context("run", words[2:]).params
+            load(given["spec"], settings=given["settings"], images=given["images"])
+            continue
+        code, said = cli(words)
+        rows, wanted = plain(said), plain(shown)
+        if wanted and wanted[-1] == "...":
+            wanted.pop()
+            rows = rows[: len(wanted)]
+        assert rows == wanted
+
+
+def test_the_workflow() -> None:
+    (line,) = re.findall(r"run: (hpazoo .+)", WORKFLOW.text)
+    words = [name for word in line.split() for name in sorted(glob.glob(word)) or [word]]
+    assert len(words) > 5
+    assert cli(words) == (0, "")
+    (step,) = [s for s in yaml.safe_load(WORKFLOW.text)["steps"] if "hpazoo v" in s.get("run", "")]
+    assert step["run"] == line
+
+
+def test_scalars() -> None:
+    kinds = {"a number": (int, float), "true or false": bool, "empty": type(None), "text": str}
+    section = TEXT.partition("## What YAML means here")[2].partition("##")[0]
+    rows = re.findall(r"^\| (`.+) \| (.+) \|$", section, re.M)
+    assert [kind for _, kind in rows] == list(kinds)
+    for row, kind in rows:
+        for text in re.findall(r"`(.+?)`", row):
+            assert isinstance(plain_scalar(text), kinds[kind]), text
+
+
+def test_columns(home: Path) -> None:
+    """All columns are explained, in their order."""
+    classes = len(hpazoo.load("base.yaml").document.data["classes"]) and 19
+    if not (home / "runs" / "base").exists():
+        assert cli("hpazoo run base.yaml --random-weights --quiet".split())[0] == 0
+    section = TEXT.partition("## Blend")[2].partition("\n## ")[0]
+    tables = re.findall(r"\| column \| \|\n\|---\|---\|\n((?:\|.+\n)+)", section)
+    for table, file, first in zip(
+        tables,
+        ("predictions.csv", "fields.csv"),
+        (CELL_COLUMNS, FIELD_COLUMNS),
+        strict=True,
+    ):
+        names: list[str] = []
+        for row in table.splitlines():
+            left = row.split(" | ")[0]
+            names += re.findall(r"`(\w+)`", left) or ["*"] * classes
+        header = (home / "runs" / "base" / file).read_text(encoding="utf-8").splitlines()[0]
+        found = header.split(",")
+        assert len(names) == len(found)
+        assert [n for n in names if n != "*"] == [*found[: len(first)], *found[len(first) + 19 :]]
+    assert os.path.exists("runs/base/run.lock.yaml")
+
+
+def test_lost_classes_are_counted() -> None:
+    """`Three classes ... are lost and one ... is never predicted`."""
+    from hpazoo.classes import class_list, has_map, lost_in_map
+
+    lost, never = lost_in_map(class_list("hpa-2018"), class_list("hpa-2021"))
+    assert (len(lost), len(never)) == (3, 1)
+    assert not has_map("hpa-2021", "hpa-2018")
