@@ -32,8 +32,17 @@ class CheckpointError(HpazooError):
 
 def hint(word: object, names: Iterable[str]) -> str:
     """`did you mean 'x'?` for the nearest of the names, or nothing."""
-    near = difflib.get_close_matches(str(word), sorted(names), n=1, cutoff=0.6)
-    return f"did you mean '{near[0]}'?" if near else ""
+    near = nearest(word, names)
+    return f"did you mean '{near}'?" if near else ""
+
+
+def nearest(word: object, names: Iterable[str]) -> str:
+    """The name that is most like a word, small and large letters alike; empty if none is."""
+    folded: dict[str, str] = {}
+    for name in sorted(names):
+        folded.setdefault(name.casefold(), name)
+    near = difflib.get_close_matches(str(word).casefold(), folded, n=1, cutoff=0.6)
+    return folded[near[0]] if near else ""
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:

@@ -24,7 +24,7 @@ def command(kind: str | None, pattern: str) -> None:
     from hpazoo.spec.catalog import components, description
 
     if kind and any(character in kind for character in "*?["):
-        kind, pattern = None, kind
+        pattern, kind = kind, None
     kinds = [registry_of(kind).kind] if kind else list(KINDS)
     rows: list[tuple[str, str, str]] = []
     for one in kinds:

@@ -20,6 +20,7 @@ from hpazoo.paths import replacing
 from hpazoo.runner.folder import digest
 from hpazoo.runner.options import Settings
 from hpazoo.spec import Spec
+from hpazoo.spec.strict_yaml import plain_scalar
 
 _PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "scikit-image")
 
@@ -49,10 +50,26 @@ def write(
         **(done or {}),
     }
     with replacing(path) as temporary:
-        text = yaml.safe_dump(
-            spec.resolved | {"lock": lock}, sort_keys=False, allow_unicode=True, width=100
+        text = yaml.dump(
+            spec.resolved | {"lock": lock},
+            Dumper=_Dumper,
+            sort_keys=False,
+            allow_unicode=True,
+            width=100,
         )
         temporary.write_text(_HEADER + text, encoding="utf-8")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that a spec would read as something else, such as `1e5`."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if isinstance(plain_scalar(text), str) else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 def versions() -> dict[str, str]:

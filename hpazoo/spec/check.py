@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 from jsonschema import Draft7Validator
@@ -11,7 +12,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 import hpazoo
-from hpazoo.errors import hint
+from hpazoo.errors import hint, nearest
 from hpazoo.parameters import Json
 from hpazoo.registry import KINDS
 from hpazoo.spec.problems import Problem
@@ -32,8 +33,20 @@ _BOUNDS = {
     "exclusiveMinimum": "more than",
     "exclusiveMaximum": "less than",
 }
-_LATER = {"train": "a model", "training": "a spec", "metrics": "a spec"}
-"""Keys of the spec language that this version does not run yet."""
+_LATER = {
+    ("a model", "train"): "predicts; it does not train yet",
+    ("a spec", "training"): "predicts; it does not train yet",
+    ("a spec", "metrics"): "predicts; it does not score yet",
+    ("a member", "views"): "shows each cell once; it has no views yet",
+}
+"""Keys of the spec language that this version does not run yet, by their owner."""
+
+_QUOTE = "put it in quotes"
+_EMPTY = {
+    "minItems": "name at least one, or remove the key",
+    "minProperties": "name at least one",
+    "minLength": "give a value, or remove the key",
+}
 
 
 def _is_integer(_: Any, value: Any) -> bool:
@@ -53,7 +66,7 @@ _Validator = extend(  # type: ignore[no-untyped-call]
 
 
 def schema_problems(document: Document, schema: Json) -> list[Problem]:
-    """All violations; where a value has the wrong type, nothing else is said of it."""
+    """All violations, noted in the document; of a value of the wrong type nothing else is said."""
     errors = list(_leaves(_Validator(schema).iter_errors(document.data)))
     wrong_type: dict[Path, ValidationError] = {}
     for error in errors:
@@ -64,7 +77,20 @@ def schema_problems(document: Document, schema: Json) -> list[Problem]:
         path = tuple(error.absolute_path)
         if wrong_type.get(path, error) is error:
             problems.extend(_problems(document, error, path))
+            document.wrong.add(path)
     return problems
+
+
+def misspelt(value: Json, keys: Iterable[str]) -> dict[str, str]:
+    """Unknown key -> the absent one that it was probably meant to be."""
+    known = list(keys)
+    absent = [key for key in known if key not in value]
+    found = {}
+    for key in value:
+        if key not in known:
+            before = key.partition(":")[0]
+            found[key] = before if before in absent else nearest(key, absent)
+    return {key: near for key, near in found.items() if near}
 
 
 def _leaves(errors: Iterator[ValidationError]) -> Iterator[ValidationError]:
@@ -80,59 +106,75 @@ def _problems(document: Document, error: ValidationError, path: Path) -> Iterato
     schema: Json = dict(error.schema)  # type: ignore[arg-type]
     value: Any = error.instance
     place = document.place(path)
-    word = _word(path)
+    word, shown = _word(path), _not(value, document.written(path))
     match error.validator:
         case "additionalProperties":
             yield from _unknown_keys(document, schema, value, path)
         case "required":
+            meant = misspelt(value, schema["properties"])
             for key in schema["required"]:
-                if key not in value and f"'{key}'" in error.message:
-                    yield _missing_key(document, schema, key, path)
+                if f"'{key}'" not in error.message or key in value:
+                    continue
+                if key not in meant.values():
+                    yield missing_key(document, schema, key, path)
+                elif "additionalProperties" not in schema:
+                    # of a component without type no keys are known, so none is refused elsewhere
+                    yield from _unknown_keys(document, schema, value, path, only=meant)
         case "type":
-            yield Problem(f"{word} must be {_type_words(schema['type'])}, {_not(value)}", place)
+            text = f"{word} must be {_type_words(schema['type'])}, {shown}"
+            yield Problem(text, place, _cure(schema["type"], value, path))
         case "enum":
             names = [str(name) for name in schema["enum"] if name is not None]
-            shown = f"not '{value}'" if isinstance(value, str) else _not(value)
+            if isinstance(value, str):
+                shown = f"not '{_short(value)}'"
             text = f"{word} must be one of {', '.join(names)}, {shown}"
-            yield Problem(text, place, hint(value, names))
+            cure = _QUOTE if not isinstance(value, str) and shown[4:] in names else ""
+            yield Problem(text, place, cure or hint(value, names))
         case "anyOf":
             yield _unknown_component(document, schema, value, path)
         case "const":
-            text = f"version {value!r} of the spec language is not known to hpazoo {_version()}"
-            yield Problem(text, place, "this version reads 'hpazoo: 1'")
+            text = f"{word} must be {schema['const']}, {shown}"
+            if path == ("hpazoo",) and _is_number(None, value):
+                number = document.written(path) or value
+                text = f"version {number} of the spec language is not known to hpazoo {_version()}"
+            yield Problem(text, place, f"this version reads 'hpazoo: {schema['const']}'")
         case "pattern":
             if "propertyNames" in error.absolute_schema_path:
-                place, word = document.key_place((*path, value)), f"the name '{value}'"
-            rule = "only letters, digits and . _ + -, beginning with a letter or a digit"
-            yield Problem(f"{word} may have {rule}", place)
-        case "minItems" | "minProperties" | "minLength":
-            yield Problem(f"{word} is empty", place, "name at least one, or remove the key")
+                place, word = document.key_place((*path, value)), f"the name '{_short(value)}'"
+            rule = "may have only letters, digits and . _ + -, beginning with a letter or a digit"
+            if "x-rule" in schema:
+                rule = f"must be {schema['x-rule']}"
+            yield Problem(f"{word} {rule}", place)
+        case "minItems" | "minProperties" | "minLength" as limit:
+            yield Problem(f"{word} is empty", place, _EMPTY[limit])
         case "uniqueItems":
             yield Problem(f"{word} names something twice", place)
         case bound if bound in _BOUNDS:
-            limit = schema[bound]
-            yield Problem(f"{word} must be {_BOUNDS[bound]} {limit}, {_not(value)}", place)
+            yield Problem(f"{word} must be {_BOUNDS[bound]} {schema[bound]}, {shown}", place)
         case other:
             yield Problem(f"{word} breaks the rule '{other}': {error.message}", place)
 
 
 def _unknown_keys(
-    document: Document, schema: Json, value: dict[str, Any], path: Path
+    document: Document, schema: Json, value: Json, path: Path, only: Container[str] | None = None
 ) -> Iterator[Problem]:
     keys = list(schema["properties"])
     owner = _owner(schema, path)
+    meant = misspelt(value, keys)
     for key in value:
-        if key in schema["properties"]:
+        if key in schema["properties"] or (only is not None and key not in only):
             continue
-        notes = [f"keys: {', '.join(keys)}"]
-        cure = hint(key, keys)
-        if _LATER.get(key) == schema["x-owner"]:
-            cure = f"hpazoo {_version()} predicts; it does not train or score yet"
+        notes = [] if only else [f"keys: {', '.join(keys)}"]
+        cure = f"did you mean '{meant[key]}'?" if key in meant else ""
+        if key.startswith(f"{meant.get(key)}:"):
+            cure = "a space is missing after ':'"
+        if later := _LATER.get((schema["x-owner"], key)):
+            cure = f"hpazoo {_version()} {later}"
         place = document.key_place((*path, key))
-        yield Problem(f"unknown key '{key}' for {owner}", place, cure, tuple(notes))
+        yield Problem(f"unknown key '{_short(key)}' for {owner}", place, cure, tuple(notes))
 
 
-def _missing_key(document: Document, schema: Json, key: str, path: Path) -> Problem:
+def missing_key(document: Document, schema: Json, key: str, path: Path) -> Problem:
     about = schema.get("properties", {}).get(key, {}).get("description", "")
     owner = _owner(schema, path)
     notes = (f"{key}: {about}",) if about else ()
@@ -143,14 +185,15 @@ def _missing_key(document: Document, schema: Json, key: str, path: Path) -> Prob
 def _unknown_component(document: Document, schema: Json, value: Any, path: Path) -> Problem:
     place = document.place(path)
     kind = schema.get("x-kind")
+    shown = _not(value, document.written(path))
     if kind is None:
-        return Problem(f"{_word(path)} does not fit: {_not(value)}", place)
+        return Problem(f"{_word(path)} does not fit: {shown}", place)
     noun = KINDS[kind]
     if not isinstance(value, str):
-        return Problem(f"the name of a {noun} must be text, {_not(value)}", place)
+        return Problem(f"the name of a {noun} must be text, {shown}", place)
     names = schema["anyOf"][0]["enum"]
     note = f"{kind}: {', '.join(names)}"
-    return Problem(f"unknown {noun} '{value}'", place, hint(value, names), (note,))
+    return Problem(f"unknown {noun} '{_short(value)}'", place, hint(value, names), (note,))
 
 
 def _owner(schema: Json, path: Path) -> str:
@@ -177,20 +220,30 @@ def _type_words(types: str | list[str]) -> str:
     return " or ".join(words)
 
 
-def _not(value: Any) -> str:
-    """`not 5`, `not text ('5')`, `not a list`."""
+def _not(value: Any, written: str) -> str:
+    """`not 5`, `not text ('5')`, `not a list`; numbers as they were written."""
     if value is None:
         return "not empty"
-    if isinstance(value, bool):
-        return f"not {str(value).lower()}"
     if isinstance(value, str):
-        shown = value if len(value) <= 40 else value[:37] + "..."
-        return f"not text ('{shown}')"
+        return f"not text ('{_short(value)}')"
     if isinstance(value, list):
         return "not a list"
     if isinstance(value, dict):
         return "not a mapping"
-    return f"not {value}"
+    return f"not {written or str(value).lower()}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _cure(types: str | list[str], value: Any, path: Path) -> str:
+    """What mends a value of the wrong type, where that is plain."""
+    if types == "string" and isinstance(value, bool | int | float):
+        return _QUOTE
+    if isinstance(value, str) and re.fullmatch(r"[\w.+-]+:[^\s/].*", value):
+        return "a space is missing after ':'"
+    return "write 'key: value'" if isinstance(value, str) and not path else ""
 
 
 def _version() -> str:

@@ -7,7 +7,11 @@ from typing import Any
 
 from hpazoo.spec import strict_yaml
 from hpazoo.spec.problems import Place, Problem, Source
+from hpazoo.spec.shapes import used_components
 from hpazoo.spec.strict_yaml import Document, Path
+
+_DIGITS = 10
+"""No list has an item with a number of so many digits."""
 
 
 def apply(document: Document, settings: Sequence[str], images: str | None) -> None:
@@ -23,26 +27,36 @@ def apply(document: Document, settings: Sequence[str], images: str | None) -> No
 
 
 def _set(document: Document, setting: str, rank: int) -> None:
-    source = Source("--set", (setting,), rank)
+    source = Source("--set", tuple(setting.splitlines() or [""]), rank)
     name, equals, text = setting.partition("=")
-    if not equals or not name.strip():
+    if not equals or not name.strip() or not name.isprintable():
         hint = "write --set masks=watershed, or --set models.NAME.input.size=768"
-        place = Place(source, 1, 1, max(1, len(setting)))
+        place = Place(source, 1, 1, max(1, len(source.lines[0])))
         document.problems.append(Problem("expected KEY=VALUE", place, hint))
         return
-    value = strict_yaml.read(text, "--set", rank)
-    column = len(name) + 2
-    if value.problems and text.strip():
+    inner = Source("--set", tuple(text.splitlines() or [""]), rank)
+    value = strict_yaml.parse(text, inner)
+
+    def moved(place: Place) -> Place:
+        """A place in the value as a place in the whole setting; only its first line moves."""
+        column = place.column + (len(name) + 1 if place.line == 1 else 0)
+        return Place(source, place.line, column, place.length)
+
+    if value.problems:
         document.problems.extend(
-            Problem(p.message, Place(source, 1, column + p.place.column - 1), p.hint)
-            for p in value.problems
+            Problem(p.message, moved(p.place), p.hint, p.notes) for p in value.problems
         )
         return
-    path = _path(document, name, source)
+    path = _path(document, name.rstrip(), source)
     if path is not None:
         last = len(str(path[-1]))
-        key = Place(source, 1, len(name) - last + 1, last)
-        _put(document, path, value.data, Place(source, 1, column, max(1, len(text))), key)
+        key = Place(source, 1, max(1, len(name.rstrip()) - last + 1), max(1, last))
+        _put(document, path, value.data, Place(source, 1, len(name) + 2), key)
+        for table, found in (
+            (document.values, value.values),
+            (document.keys, value.keys),
+        ):
+            table |= {(*path, *below): moved(place) for below, place in found.items()}
 
 
 def _path(document: Document, name: str, source: Source) -> Path | None:
@@ -52,36 +66,51 @@ def _path(document: Document, name: str, source: Source) -> Path | None:
     """
     path: list[str | int] = []
     rest, node, start = name, document.data, 1
+
+    def refuse(what: str, length: int, hint: str = "") -> None:
+        place = Place(source, 1, start, max(1, length))
+        document.problems.append(Problem(what, place, hint))
+
     while rest:
         key: str | int
-        if isinstance(node, str) and path:
+        where = ".".join(map(str, path))
+        part = rest.partition(".")[0]
+        if isinstance(node, str) and tuple(path) in _components(document):
             node = {"type": node}
             _replace(document, tuple(path), node)
-        if isinstance(node, dict):
-            known = [k for k in node if rest == k or rest.startswith(f"{k}.")]
-            key = max(known, key=len, default=rest.partition(".")[0])
+        if node is None and _is_index(part):
+            previous = where.rpartition(".")
+            owner = f"'{previous[0]}'" if previous[0] else "the spec"
+            start = max(1, start - len(previous[2]) - 1)
+            refuse(f"{owner} has no '{previous[2]}'", len(previous[2]))
+            return None
+        if node is None or isinstance(node, dict):
+            there = [k for k in node or () if rest == k or rest.startswith(f"{k}.")]
+            key = max(there, key=len, default=part)
             rest = rest[len(str(key)) :].removeprefix(".")
-            node = node.get(key, {} if rest else None)
+            node = (node or {}).get(key)
         elif isinstance(node, list):
-            part, _, rest = rest.partition(".")
-            if not part.isdigit() or int(part) >= len(node):
-                where = ".".join(map(str, path))
-                place = Place(source, 1, start, len(part))
+            if not _is_index(part) or int(part) >= len(node):
                 hint = f"'{where}' has {len(node)} items: 0 to {len(node) - 1}" if node else ""
-                text = f"no item '{part}' in '{where}'"
-                document.problems.append(Problem(text, place, hint))
+                refuse(f"no item '{part}' in '{where}'", len(part), hint)
                 return None
             key = int(part)
+            rest = rest.partition(".")[2]
             node = node[key]
         else:
-            where = ".".join(map(str, path))
-            place = Place(source, 1, start, len(rest))
-            text = f"'{where}' is a single value and has no '{rest}'"
-            document.problems.append(Problem(text, place))
+            refuse(f"'{where}' is a single value and has no '{rest}'", len(rest))
             return None
         path.append(key)
         start = len(name) - len(rest) + 1
     return tuple(path)
+
+
+def _is_index(part: str) -> bool:
+    return part.isascii() and part.isdigit() and len(part) < _DIGITS
+
+
+def _components(document: Document) -> set[Path]:
+    return {path for _, path, _ in used_components(document.data)}
 
 
 def _put(document: Document, path: Path, value: Any, place: Place, key: Place) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,7 +13,10 @@ from hpazoo.errors import UsageError
 
 @dataclass(frozen=True)
 class Source:
-    """A text that problems point into: a file, or one `--set` of the command line."""
+    """A text that problems point into: a file, or one `--set` of the command line.
+
+    Without lines it is a file that could not be read; its problems are shown in one line.
+    """
 
     name: str
     lines: tuple[str, ...]
@@ -40,16 +44,20 @@ class Problem:
 
     def as_text(self) -> str:
         source, line, column, length = self.place
-        text = source.lines[line - 1] if line <= len(source.lines) else ""
-        shown = _visible(text)
+        head = f"{source.name}:{line}:{column}: {self.message}"
+        if not source.lines:
+            return " ".join([head, *(f"({text})" for text in (self.hint, *self.notes) if text)])
+        shown = _visible(source.lines[line - 1] if line <= len(source.lines) else "")
         start = min(column - 1, len(shown))
-        caret = "^" * max(1, min(length, len(shown) - start))
+        cut = max(0, start - _WINDOW)
+        end = cut + 2 * _WINDOW
+        marked = shown[start : min(start + length, end)]
         margin = " " * (len(str(line)) + 1)
         rows = [
-            f"{source.name}:{line}:{column}: {self.message}",
+            head,
             f"{margin}|",
-            f"{line} | {_window(shown, start)}",
-            f"{margin}| {' ' * min(start, _WINDOW)}{caret} {self.hint}".rstrip(),
+            f"{line} | {shown[cut:end]}",
+            f"{margin}| {' ' * _width(shown[cut:start])}{'^' * max(1, _width(marked))} {self.hint}",
             *(f"{margin}= {note}" for note in self.notes),
         ]
         return "\n".join(row.rstrip() for row in rows)
@@ -60,7 +68,7 @@ class Problem:
             "file": source.name,
             "line": line,
             "column": column,
-            "end_column": column + length,
+            "end_column": column + max(1, length),
             "message": self.message,
             "hint": self.hint,
             "notes": list(self.notes),
@@ -69,7 +77,12 @@ class Problem:
     def as_github(self) -> str:
         source, line, column, length = self.place
         text = "\n".join(part for part in (self.message, self.hint, *self.notes) if part)
-        where = {"file": source.name, "line": line, "col": column, "endColumn": column + length}
+        where = {
+            "file": source.name,
+            "line": line,
+            "col": column,
+            "endColumn": column + max(1, length),
+        }
         fields = ",".join(f"{key}={_escape(str(value), ':,')}" for key, value in where.items())
         return f"::error {fields},title=hpazoo::{_escape(text)}"
 
@@ -103,17 +116,20 @@ def as_github(problems: Sequence[Problem]) -> str:
 
 
 _WINDOW = 120
-
-
-def _window(text: str, start: int) -> str:
-    """The part of a line that is shown, so that a line of a megabyte does not fill the screen."""
-    cut = max(0, start - _WINDOW)
-    return text[cut : cut + 2 * _WINDOW]
+"""Characters shown on either side of a caret, so that a long line does not fill the screen."""
 
 
 def _visible(text: str) -> str:
-    """One column per character: control characters, tabs among them, become spaces or dots."""
+    """One character for each: control characters, tabs among them, become spaces or dots."""
     return "".join(" " if c == "\t" else c if c.isprintable() else "·" for c in text)
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal: two for CJK and emoji, none for marks that combine."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
 
 
 def _escape(text: str, more: str = "") -> str:

@@ -9,7 +9,7 @@ from hpazoo.checkpoints.cards import find_card
 from hpazoo.fields import Input
 from hpazoo.registry import split_config
 from hpazoo.spec.catalog import description
-from hpazoo.spec.references import member_name
+from hpazoo.spec.shapes import member_name
 
 Json = dict[str, Any]
 

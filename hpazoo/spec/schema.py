@@ -10,13 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hpazoo import discovery
 from hpazoo.classes import class_list_names
 from hpazoo.normalize import NORMALIZATIONS
 from hpazoo.parameters import Json
 from hpazoo.registry import KINDS
 from hpazoo.spec.catalog import Description, components, description
 
-NAME = "^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+END = r"(?!\n)$"
+"""End of a pattern; `$` alone would let a last line break pass."""
+
+NAME = rf"^[A-Za-z0-9][A-Za-z0-9._+-]*{END}"
+PLUGIN = rf"^{discovery.NAME.pattern}{END}"
+_FILE = rf"^(?!\.{{1,2}}$)[^/\\:\x00-\x1f]+{END}"
+_SHA256 = rf"^[0-9a-f]{{64}}{END}"
 
 
 def build(plugins: Iterable[tuple[str, str]] = ()) -> Json:
@@ -37,7 +44,7 @@ def build_from(described: Mapping[str, Mapping[str, Description]]) -> Json:
         if found:
             definitions[kind] = _component(kind, list(found))
             definitions |= {f"{kind}/{name}": _options(kind, name, d) for name, d in found.items()}
-    definitions |= {"model": _model(), "member": _member("views" in definitions)}
+    definitions |= {"model": model_schema(), "member": _member("views" in definitions)}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "hpazoo spec, version 1",
@@ -61,7 +68,7 @@ def _component(kind: str, names: list[str]) -> Json:
     """A name, or a mapping with `type` and the component's own options."""
     name: Json = {
         "x-kind": kind,
-        "anyOf": [{"enum": names}, {"type": "string", "pattern": r"^[\w-]+\.[\w.-]+$"}],
+        "anyOf": [{"enum": names}, {"type": "string", "pattern": PLUGIN}],
     }
     own = [
         {
@@ -139,10 +146,7 @@ def _spec() -> Json:
             "items": {"$ref": "#/definitions/writers"},
             "default": ["table"],
         },
-        "lock": {
-            "type": "object",
-            "description": "Written by a run; what it used, so that it can be repeated.",
-        },
+        "lock": _lock(),
     }
     return _object("a spec", properties, ["hpazoo", "classes", "models"])
 
@@ -151,8 +155,9 @@ def _classes(doc: str) -> Json:
     return {"enum": class_list_names(), "description": doc}
 
 
-def _model() -> Json:
-    sizes = {"type": "integer", "minimum": 16, "maximum": 16384}
+def model_schema() -> Json:
+    """Schema of a model. What it needs depends on its card: see `hpazoo.spec.model_rules`."""
+    sizes: Json = {"type": "integer", "minimum": 16, "maximum": 16384}
     network_input = _object(
         "input",
         {
@@ -202,3 +207,43 @@ def _member(views: bool) -> Json:
     if views:
         properties["views"] = _ref("views", "Test-time augmentation.")
     return _object("a member", properties, ["model", "strategy"])
+
+
+def _lock() -> Json:
+    """What `hpazoo.runner.lock` writes; locks are edited and shared, so all of it is checked."""
+    text: Json = {"type": "string"}
+    count: Json = {"type": "integer", "minimum": 1}
+    texts: Json = {"type": "object", "additionalProperties": text}
+    digest: Json = {"type": "string", "pattern": _SHA256, "x-rule": "64 digits of a sha256"}
+    options: Json = {
+        "data": text,
+        "device": text,
+        "workers": {"type": "integer", "minimum": 0, "maximum": 256},
+        "threads": count,
+        "batch_size": {**count, "maximum": 4096},
+        "precision": {"enum": ["32", "bf16", "16"]},
+        "shard_size": count,
+        "limit": {"type": ["integer", "null"], "minimum": 1},
+        "random_weights": {"type": "boolean"},
+    }
+    entry = _object("a locked file", {"file": text, "sha256": digest}, ["file", "sha256"])
+    properties: Json = {
+        "hpazoo": text,
+        "python": text,
+        "packages": texts,
+        "options": _object("the lock's options", options, []),
+        "checkpoints": {
+            "type": "object",
+            "additionalProperties": {"type": "array", "items": entry},
+        },
+        "plugins": texts,
+        "images": text,
+        "outputs_key": text,
+        "outputs": {
+            "type": "object",
+            "propertyNames": {"pattern": _FILE, "x-rule": "the name of a file in the run's folder"},
+            "additionalProperties": digest,
+        },
+    }
+    doc = "Written by a run; what it used, so that it can be repeated."
+    return _object("the lock", properties, [], doc)

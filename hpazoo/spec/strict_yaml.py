@@ -7,12 +7,12 @@ lets duplicate keys pass, reads `1e-5` as text, `no` as False and `012` as 10.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
 from hpazoo.spec.problems import Place, Problem, Source
+from hpazoo.spec.syntax import Loader, clamp, syntax_problem
 
 Path = tuple[str | int, ...]
 
@@ -27,18 +27,11 @@ _RADIX = re.compile(r"0(o[0-7]+|x[0-9a-fA-F]+)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL = {".inf": "inf", "-.inf": "-inf", "+.inf": "inf", ".nan": "nan"}
 _MAX_DIGITS = 30
-
-_WORDS = {
-    "found character '\\t' that cannot start any token": (
-        "a tab cannot be used for indentation",
-        "use spaces",
-    ),
-    "mapping values are not allowed here": (
-        "a second ':' on this line, or a line indented too far",
-        "put the text in quotes, or mend the indentation",
-    ),
-    "could not find expected ':'": ("a key without ':'", "write 'key: value'"),
-}
+_SHORT = 40
+_KEYS = "a key must be text, not a list, a mapping or an alias"
+_MERGE = ("merge keys ('<<') are not part of the language", "repeat the keys of that mapping here")
+_NUL = "it contains NUL bytes"
+_NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 class Document:
@@ -50,6 +43,12 @@ class Document:
         self.values: dict[Path, Place] = {}
         self.keys: dict[Path, Place] = {}
         self.problems: list[Problem] = []
+        self.wrong: set[Path] = set()
+        """What breaks the schema: reported, so that later checks have nothing to say of it."""
+
+    def is_sound(self, path: Path) -> bool:
+        """Whether the schema has nothing against a value and all that it holds."""
+        return not any(wrong[: len(path)] == path for wrong in self.wrong)
 
     def place(self, path: Path) -> Place:
         """Place of a value, or of the nearest thing around it that was written down."""
@@ -60,6 +59,15 @@ class Document:
     def key_place(self, path: Path) -> Place:
         """Place of the key that names this value; of the value itself in a list."""
         return self.keys.get(path) or self.place(path)
+
+    def written(self, path: Path) -> str:
+        """A value as its author wrote it; empty where that is an alias, long, or on many lines."""
+        found = self.values.get(path)
+        if found is None:
+            return ""
+        source, line, column, length = found
+        text = source.lines[line - 1][column - 1 :][:length] if line <= len(source.lines) else ""
+        return "" if text.startswith("*") or len(text) > _SHORT else text
 
 
 class _StopReadingError(Exception):
@@ -79,63 +87,92 @@ class _Node:
 def read(text: str, name: str, rank: int = 0) -> Document:
     """Parse one YAML document; what is wrong with it is in `problems`, nothing is raised."""
     source = Source(name, tuple(text.splitlines() or [""]), rank)
+    document = parse(text, source)
+    if document.data is None and not document.values and not document.problems:
+        place = Place(source, 1, 1)
+        document.problems.append(Problem("the file is empty", place, "begin with 'hpazoo: 1'"))
+    return document
+
+
+def parse(text: str, source: Source) -> Document:
+    """Like `read`; a text without a value is an empty document rather than a problem."""
     document = Document(source)
     try:
-        root = _Composer(document).compose(text)
-        if root is None:
-            raise _stop(
-                document, Place(source, 1, 1), "the file is empty", "begin with 'hpazoo: 1'"
-            )
-        _expand(document, root)
-    except yaml.MarkedYAMLError as error:
-        document.problems.append(_syntax_problem(source, error))
+        loader = Loader(text)
     except yaml.reader.ReaderError as error:
-        before = text[: error.position].splitlines() or [""]
-        line, column = len(before), len(before[-1]) + 1
+        before = (text[: error.position] + "x").splitlines()
+        place = clamp(source, len(before) - 1, len(before[-1]) - 1)
         what = f"a character that YAML does not allow (code {_code(error.character)})"
-        document.problems.append(Problem(what, Place(source, line, column), "is this a text file?"))
+        document.problems.append(Problem(what, place, "is this a text file?"))
+        return document
+    try:
+        root = _Composer(document, loader).compose()
+        if root is not None:
+            _expand(document, root)
+    except yaml.MarkedYAMLError as error:
+        document.problems.append(syntax_problem(source, error, loader))
+    except (ValueError, OverflowError):
+        # PyYAML turns the numbers of escapes and of %YAML into characters and integers unchecked
+        mark = loader.get_mark()
+        what, cure = "a number of a character that does not exist", "use single quotes"
+        document.problems.append(Problem(what, clamp(source, mark.line, mark.column), cure))
     except _StopReadingError:
         pass
+    finally:
+        loader.dispose()
     return document
 
 
 def decode(data: bytes, name: str) -> str | Document:
     """UTF-8 text; or a document that only says why there is none."""
+    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        text, hint = "", f"byte {error.start + 1} is not UTF-8"
+        before = data[: error.start].removeprefix(b"\xef\xbb\xbf").decode("utf-8") + "x"
+        line, column = len(before.splitlines()) - 1, len(before.splitlines()[-1]) - 1
+        message = f"byte 0x{data[error.start]:02x} is not UTF-8"
+        lines = data.decode("utf-8-sig", "replace").splitlines()
     else:
         if "\0" not in text:
             return text
-        hint = "it contains NUL bytes"
-    document = Document(Source(name, ("",)))
-    place = Place(document.source, 1, 1)
-    document.problems.append(Problem("this is not a text file", place, hint))
+        lines = []
+    cure = "save the file as UTF-8"
+    if wide:
+        message, lines = "this is UTF-16, not UTF-8", data.decode("utf-16", "replace").splitlines()
+        line = column = 0
+    elif b"\0" in data:
+        message, cure, line, column, lines = "this is not a text file", _NUL, 0, 0, []
+    source = Source(name, tuple(lines or [""]))
+    document = Document(source)
+    document.problems.append(Problem(message, clamp(source, line, column), cure))
     return document
 
 
 class _Composer:
     """Events -> nodes, with bounded depth."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, loader: Loader) -> None:
         self.document = document
+        self.loader = loader
         self.anchors: dict[str | None, _Node | None] = {}
 
-    def compose(self, text: str) -> _Node | None:
-        events: Iterator[Any] = iter(yaml.parse(text, Loader=yaml.SafeLoader))
-        root = None
-        for event in events:
+    def next(self) -> Any:
+        return self.loader.get_event()  # type: ignore[no-untyped-call]
+
+    def compose(self) -> _Node | None:
+        root, empty = None, False
+        while (event := self.next()) is not None:
             if isinstance(event, yaml.DocumentStartEvent):
                 if root is not None:
                     where = self.place(event)
                     raise _stop(self.document, where, "a second document", "one spec per file")
-                root = self.node(next(events), events, 0)
-        if root is not None and root.content is None and not root.place.length:
-            return None
-        return root
+                event = self.next()
+                empty = event.start_mark.index == event.end_mark.index
+                root = self.node(event, 0)
+        return None if empty and root is not None and root.content is None else root
 
-    def node(self, event: Any, events: Iterator[Any], depth: int) -> _Node:
+    def node(self, event: Any, depth: int) -> _Node:
         place = self.place(event)
         if depth > MAX_DEPTH:
             raise _stop(self.document, place, f"nested more than {MAX_DEPTH} levels deep")
@@ -144,8 +181,9 @@ class _Composer:
             if node is None:
                 inside = event.anchor in self.anchors
                 why = "which contains itself" if inside else "which is not defined above"
-                raise _stop(self.document, place, f"alias '*{event.anchor}', {why}")
-            return node
+                cure = "put a text that begins with * in quotes"
+                raise _stop(self.document, place, f"alias '*{event.anchor}', {why}", cure)
+            return _Node(node.content, place)
         if event.tag is not None and event.tag != "!":
             text = f"the tag '{event.tag.replace('tag:yaml.org,2002:', '!!')}' is not allowed"
             raise _stop(self.document, place, text, "a spec is plain data: remove it")
@@ -157,37 +195,54 @@ class _Composer:
             content = self.scalar(event, place)
         elif isinstance(event, yaml.SequenceStartEvent):
             content = []
-            while not isinstance(item := next(events), yaml.SequenceEndEvent):
-                content.append(self.node(item, events, depth + 1))
+            while not isinstance(item := self.next(), yaml.SequenceEndEvent):
+                content.append(self.node(item, depth + 1))
         else:
-            content = self.mapping(events, depth)
+            content = self.mapping(depth)
         node = _Node(content, place)
         if anchor:
             self.anchors[anchor] = node
         return node
 
-    def mapping(self, events: Iterator[Any], depth: int) -> dict[str, tuple[Place, _Node]]:
+    def mapping(self, depth: int) -> dict[str, tuple[Place, _Node]]:
         content: dict[str, tuple[Place, _Node]] = {}
-        while not isinstance(event := next(events), yaml.MappingEndEvent):
+        merged: list[_Node] = []
+        while not isinstance(event := self.next(), yaml.MappingEndEvent):
             where = self.place(event)
             if not isinstance(event, yaml.ScalarEvent):
-                raise _stop(self.document, where, "a key must be text, not a list or a mapping")
-            value = self.node(next(events), events, depth + 1)
-            key = event.value
-            if key in content:
+                raise _stop(self.document, where, _KEYS)
+            key = self.text(event, where)
+            value = self.node(self.next(), depth + 1)
+            if key == "<<" and event.style is None:
+                self.document.problems.append(Problem(*_MERGE[:1], where, *_MERGE[1:]))
+                merged.append(value)
+            elif key in content:
                 first = content[key][0]
                 note = f"first on line {first.line}"
                 self.document.problems.append(
                     Problem(f"the key '{key}' stands here twice", where, note)
                 )
-                continue
-            content[key] = (where, value)
+            else:
+                content[key] = (where, value)
+        for node in merged:
+            # refused above; taken as meant all the same, so that no key is missed for it
+            for part in node.content if isinstance(node.content, list) else [node]:
+                if isinstance(part.content, dict):
+                    content = part.content | content
         return content
 
     def scalar(self, event: Any, place: Place) -> Any:
-        if event.style is not None:
-            return event.value
-        return plain_scalar(event.value)
+        text = self.text(event, place)
+        return text if event.style is not None else plain_scalar(text)
+
+    def text(self, event: Any, place: Place) -> str:
+        """A scalar's text; escapes can name what no file, screen or name could hold."""
+        text = str(event.value)
+        if found := _NOT_TEXT.search(text):
+            what = f"a text cannot hold the character {_code(found[0])}"
+            self.document.problems.append(Problem(what, place))
+            return _NOT_TEXT.sub("\ufffd", text)
+        return text
 
     def place(self, event: Any) -> Place:
         start, end = event.start_mark, event.end_mark
@@ -199,7 +254,7 @@ class _Composer:
             length = end.column - column
         else:
             length = len(self.line(start.line)) - column
-        return Place(self.document.source, start.line + 1, column + 1, length)
+        return clamp(self.document.source, start.line, column, length)
 
     def line(self, index: int) -> str:
         lines = self.document.source.lines
@@ -251,19 +306,6 @@ def _expand(document: Document, root: _Node) -> None:
 def _stop(document: Document, place: Place, message: str, hint: str = "") -> _StopReadingError:
     document.problems.append(Problem(message, place, hint))
     return _StopReadingError()
-
-
-def _syntax_problem(source: Source, error: yaml.MarkedYAMLError) -> Problem:
-    mark = error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    if line > len(source.lines):
-        line, column = len(source.lines), len(source.lines[-1]) + 1
-    problem = error.problem or "cannot be read as YAML"
-    message, hint = _WORDS.get(problem, (f"not YAML: {problem}", ""))
-    notes = []
-    if error.context and error.context_mark:
-        notes.append(f"{error.context} that starts on line {error.context_mark.line + 1}")
-    return Problem(message, Place(source, line, column), hint, tuple(notes))
 
 
 def _code(character: str | bytes | int) -> str:

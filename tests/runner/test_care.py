@@ -224,3 +224,12 @@ def test_a_polite_end(spec_file: Path, tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "interrupted; the same command goes on where it stopped" in said
     assert "Traceback" not in said
+
+
+def test_a_lock_reads_back_as_it_was_written(spec_file: Path, tmp_path: Path) -> None:
+    """Texts that look like numbers to our YAML, though not to PyYAML's."""
+    lock = tmp_path / "out" / "run.lock.yaml"
+    run(spec_file, lock.parent, settings=["title='1e5'", "name='0o17'"])
+    again = hpazoo.load(lock)
+    assert again.data["title"] == "1e5"
+    assert again.name == "0o17"

@@ -61,3 +61,11 @@ def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
+
+
+def test_an_independent_validator_agrees_on_valid_specs(root: Path) -> None:
+    specs = [*(root / "specs").glob("*.yaml"), *(root / "tests/specs/valid").glob("*.yaml")]
+    schema_file = root / "registry" / "spec-1.schema.json"
+    command = [sys.executable, "-m", "check_jsonschema", "--schemafile", str(schema_file)]
+    done = subprocess.run([*command, *map(str, specs)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

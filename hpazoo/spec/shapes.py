@@ -1,0 +1,91 @@
+"""The shapes of a spec: where components stand, how members are called, what a text means.
+
+Takes whatever was written: what is not of the expected shape is passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from hpazoo.errors import ComponentError
+from hpazoo.spec.catalog import Description, components, description
+from hpazoo.spec.strict_yaml import Path
+
+Json = dict[str, Any]
+
+
+def used_components(spec: Any) -> Iterator[tuple[str, Path, Any]]:
+    """(kind, path, config) of every place of a spec where a component stands."""
+    if not isinstance(spec, dict):
+        return
+    for key, kind in (("images", "readers"), ("masks", "segmenters"), ("ensemble", "ensembles")):
+        if key in spec:
+            yield kind, (key,), spec[key]
+    for name, model in items(spec.get("models")):
+        for key, kind in (("backbone", "backbones"), ("head", "heads")):
+            if isinstance(model, dict) and key in model:
+                yield kind, ("models", name, key), model[key]
+    for index, member in enumerate(listing(spec.get("members"))):
+        for key, kind in (("strategy", "strategies"), ("views", "views")):
+            if isinstance(member, dict) and key in member:
+                yield kind, ("members", index, key), member[key]
+    for key, kind in (("postprocess", "postprocessors"), ("outputs", "writers")):
+        for index, config in enumerate(listing(spec.get(key))):
+            yield kind, (key, index), config
+
+
+def looks_like_path(text: str) -> bool:
+    """Whether a `checkpoint` is meant as a file or a pattern of files rather than a card."""
+    suffix = text.rpartition("/")[2].rpartition(".")
+    return "/" in text or "\\" in text or any(c in text for c in "*?[~") or bool(suffix[1])
+
+
+def member_name(member: Json) -> str | None:
+    """A member's own name, or `<model>+<strategy>[+views]`."""
+    if isinstance(member.get("name"), str):
+        return str(member["name"])
+    parts = [member.get("model"), split(member.get("strategy"))[0]]
+    if "views" in member:
+        parts.append(split(member["views"])[0])
+    return "+".join(str(part) for part in parts) if all(parts) else None
+
+
+def normal_form(key: str, value: Any) -> Any:
+    """A component as a mapping with all defaults, so that two ways to write it are equal.
+
+    None for a component that is not there; whatever is no component is its own normal form.
+    """
+    kind = {"backbone": "backbones", "head": "heads"}.get(key)
+    if kind is None:
+        return value
+    name, options = split(value)
+    found = known(kind, value)
+    return {"type": name} | found.defaults() | options if found else None
+
+
+def known(kind: str, config: Any) -> Description | None:
+    """Description of a component that is there and works."""
+    name, _ = split(config)
+    if name is None or name not in components(kind):
+        return None
+    try:
+        return description(kind, name)
+    except ComponentError:
+        return None
+
+
+def split(config: Any) -> tuple[str | None, Json]:
+    if isinstance(config, str):
+        return config, {}
+    if isinstance(config, dict) and isinstance(config.get("type"), str):
+        return config["type"], {key: value for key, value in config.items() if key != "type"}
+    return None, {}
+
+
+def items(value: Any) -> Iterator[tuple[str, Any]]:
+    yield from value.items() if isinstance(value, dict) else ()
+
+
+def listing(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
