@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+import hpazoo
 from hpazoo.errors import HpazooError, UsageError
 from hpazoo.imageio import label_image_suffix, write_label_image
 from hpazoo.readers.synthetic import Synthetic
