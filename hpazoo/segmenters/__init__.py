@@ -21,7 +21,10 @@ class Segmenter(Protocol):
     """`masks` when it takes the label images that a reader gives."""
 
     def stamp(self, field_id: str) -> str:
-        """Changes when files read for this field change; empty if none are read."""
+        """Changes when files read for this field change; empty if this kind reads none.
+
+        FieldError when they are missing.
+        """
         ...
 
     def segment(self, field: Field) -> np.ndarray:

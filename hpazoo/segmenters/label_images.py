@@ -38,9 +38,12 @@ class LabelImages:
         self.root = user_path(data, root)
 
     def stamp(self, field_id: str) -> str:
-        """Names, sizes and times of the files that claim the field; empty if there is none."""
+        """Names, sizes and times of the files that claim the field; FieldError if there is none."""
+        files = self._files(field_id)
+        if not files:
+            raise FieldError(f"{field_id}: {self._missing(field_id)}")
         parts = []
-        for file in self._files(field_id):
+        for file in files:
             status = file.stat()
             parts.append(f"{file.name} {status.st_size} {status.st_mtime_ns}")
         return "; ".join(parts)

@@ -7,7 +7,7 @@ from typing import Any
 
 from hpazoo.spec import strict_yaml
 from hpazoo.spec.problems import Place, Problem, Source
-from hpazoo.spec.shapes import used_components
+from hpazoo.spec.shapes import DEFAULTS, used_components
 from hpazoo.spec.strict_yaml import Document, Path
 
 _DIGITS = 10
@@ -89,9 +89,12 @@ def _path(document: Document, name: str, source: Source) -> Path | None:
             key = max(there, key=len, default=part)
             rest = rest[len(str(key)) :].removeprefix(".")
             node = (node or {}).get(key)
+            if node is None and rest and where == "" and key in DEFAULTS:
+                node = DEFAULTS[str(key)]
+                document.data[key] = node
         elif isinstance(node, list):
             if not _is_index(part) or int(part) >= len(node):
-                hint = f"'{where}' has {len(node)} items: 0 to {len(node) - 1}" if node else ""
+                hint = f"counted from 0, the last is {len(node) - 1}" if node else ""
                 refuse(f"no item '{part}' in '{where}'", len(part), hint)
                 return None
             key = int(part)

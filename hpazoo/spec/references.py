@@ -17,7 +17,16 @@ from hpazoo.registry import KINDS
 from hpazoo.spec.catalog import components, description
 from hpazoo.spec.model_rules import model_problems
 from hpazoo.spec.problems import Problem
-from hpazoo.spec.shapes import Json, items, known, listing, member_name, split, used_components
+from hpazoo.spec.shapes import (
+    DEFAULTS,
+    Json,
+    items,
+    known,
+    listing,
+    member_name,
+    split,
+    used_components,
+)
 from hpazoo.spec.strict_yaml import Document, Path
 
 __all__ = ["reference_problems", "used_components"]
@@ -95,7 +104,7 @@ class _References:
 
     def members(self) -> Iterator[Problem]:
         seen: dict[str, tuple[str, Path]] = {}
-        blend = known("ensembles", self.spec.get("ensemble", "mean"))
+        blend = known("ensembles", self.spec.get("ensemble", DEFAULTS["ensemble"]))
         for index, member in enumerate(listing(self.spec.get("members"))):
             if not isinstance(member, dict):
                 continue
@@ -148,7 +157,7 @@ class _References:
 
     def masks(self) -> Iterator[Problem]:
         reader = known("readers", self.spec.get("images"))
-        segmenter = known("segmenters", self.spec.get("masks", "watershed"))
+        segmenter = known("segmenters", self.spec.get("masks", DEFAULTS["masks"]))
         if reader is None or segmenter is None:
             return
         for need in segmenter.needs:

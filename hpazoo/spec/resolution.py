@@ -9,7 +9,7 @@ from hpazoo.checkpoints.cards import find_card
 from hpazoo.fields import Input
 from hpazoo.registry import split_config
 from hpazoo.spec.catalog import description
-from hpazoo.spec.shapes import member_name
+from hpazoo.spec.shapes import DEFAULTS, member_name
 
 Json = dict[str, Any]
 
@@ -47,14 +47,14 @@ def resolve(data: Json, name: str) -> tuple[Json, dict[str, Model], tuple[Member
     out["classes"] = data["classes"]
     if "images" in data:
         out["images"] = _full("readers", data["images"])
-    out["masks"] = _full("segmenters", data.get("masks", "watershed"))
+    out["masks"] = _full("segmenters", data.get("masks", DEFAULTS["masks"]))
     out["models"] = {key: _model_json(model) for key, model in models.items()}
     if members:
         out["members"] = [
             {"name": m.name, "model": m.model, "strategy": m.strategy, "weight": m.weight}
             for m in members
         ]
-    out["ensemble"] = _full("ensembles", data.get("ensemble", "mean"))
+    out["ensemble"] = _full("ensembles", data.get("ensemble", DEFAULTS["ensemble"]))
     out["postprocess"] = [_full("postprocessors", c) for c in data.get("postprocess", ())]
     out["outputs"] = [_full("writers", c) for c in data.get("outputs", ["table"])]
     return out, models, members

@@ -16,6 +16,7 @@ from hpazoo.normalize import NORMALIZATIONS
 from hpazoo.parameters import Json
 from hpazoo.registry import KINDS
 from hpazoo.spec.catalog import Description, components, description
+from hpazoo.spec.shapes import DEFAULTS
 
 END = r"(?!\n)$"
 """End of a pattern; `$` alone would let a last line break pass."""
@@ -119,7 +120,7 @@ def _spec() -> Json:
         "title": {"type": "string", "description": "One line for people."},
         "classes": _classes("Locations to predict, a list in registry/classes.yaml."),
         "images": _ref("readers", "Where the fields of view come from."),
-        "masks": _ref("segmenters", "How cells are found.", default="watershed"),
+        "masks": _ref("segmenters", "How cells are found.", default=DEFAULTS["masks"]),
         "models": {
             "type": "object",
             "description": "Networks by name.",
@@ -133,7 +134,7 @@ def _spec() -> Json:
             "minItems": 1,
             "items": {"$ref": "#/definitions/member"},
         },
-        "ensemble": _ref("ensembles", "How members are blended.", default="mean"),
+        "ensemble": _ref("ensembles", "How members are blended.", default=DEFAULTS["ensemble"]),
         "postprocess": {
             "type": "array",
             "description": "Corrections of the blend, in this order.",

@@ -14,6 +14,9 @@ from hpazoo.spec.strict_yaml import Path
 
 Json = dict[str, Any]
 
+DEFAULTS = {"masks": "watershed", "ensemble": "mean"}
+"""Components that a spec need not name."""
+
 
 def used_components(spec: Any) -> Iterator[tuple[str, Path, Any]]:
     """(kind, path, config) of every place of a spec where a component stands."""

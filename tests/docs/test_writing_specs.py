@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import io
-import os
 import re
 import shlex
 import signal
@@ -19,12 +17,12 @@ import torch
 import yaml
 
 import hpazoo
+from hpazoo.classes import class_list, has_map, lost_in_map
 from hpazoo.cli import main
 from hpazoo.cli.run_command import command as run_command
 from hpazoo.readers import readers
 from hpazoo.spec import load
 from hpazoo.spec.strict_yaml import plain_scalar
-from hpazoo.writers.table import CELL_COLUMNS, FIELD_COLUMNS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "writing-specs.md").read_text(encoding="utf-8")
 HOME = "/home/me"
@@ -155,6 +153,11 @@ def test_messages(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     code, said = cli(["hpazoo", "validate", name])
     assert said == block.after
     assert code == 2
+    marks = cli(["hpazoo", "validate", "--format", "github", name])[1].splitlines()
+    places = re.findall(rf"^{name}:(\d+):(\d+)", said, re.M)
+    assert len(marks) == len(places)
+    for mark, (line, column) in zip(marks, places, strict=True):
+        assert mark.startswith(f"::error file={name},line={line},col={column},")
 
 
 @pytest.mark.parametrize("block", CONSOLE, ids=where)
@@ -179,7 +182,9 @@ def test_commands(block: Block) -> None:
 
 def test_the_workflow() -> None:
     (line,) = re.findall(r"run: (hpazoo .+)", WORKFLOW.text)
-    words = [name for word in line.split() for name in sorted(glob.glob(word)) or [word]]
+    words = line.split()
+    assert words.pop() == "specs/*.yaml"
+    words += sorted(map(str, Path("specs").glob("*.yaml")))
     assert len(words) > 5
     assert cli(words) == (0, "")
     (step,) = [s for s in yaml.safe_load(WORKFLOW.text)["steps"] if "hpazoo v" in s.get("run", "")]
@@ -196,34 +201,27 @@ def test_scalars() -> None:
             assert isinstance(plain_scalar(text), kinds[kind]), text
 
 
-def test_columns(home: Path) -> None:
+def test_columns() -> None:
     """All columns are explained, in their order."""
-    classes = len(hpazoo.load("base.yaml").document.data["classes"]) and 19
-    if not (home / "runs" / "base").exists():
-        assert cli("hpazoo run base.yaml --random-weights --quiet".split())[0] == 0
-    section = TEXT.partition("## Blend")[2].partition("\n## ")[0]
+    assert cli(["hpazoo", "run", "base.yaml", "--random-weights", "--quiet"]) == (0, "")
+    section = TEXT.partition("\n## Blend")[2].partition("\n## ")[0]
     tables = re.findall(r"\| column \| \|\n\|---\|---\|\n((?:\|.+\n)+)", section)
-    for table, file, first in zip(
-        tables,
-        ("predictions.csv", "fields.csv"),
-        (CELL_COLUMNS, FIELD_COLUMNS),
-        strict=True,
-    ):
-        names: list[str] = []
+    classes = list(class_list("hpa-2021").names)
+    for table, name in zip(tables, ("predictions", "fields"), strict=True):
+        said: list[str] = []
         for row in table.splitlines():
-            left = row.split(" | ")[0]
-            names += re.findall(r"`(\w+)`", left) or ["*"] * classes
-        header = (home / "runs" / "base" / file).read_text(encoding="utf-8").splitlines()[0]
-        found = header.split(",")
-        assert len(names) == len(found)
-        assert [n for n in names if n != "*"] == [*found[: len(first)], *found[len(first) + 19 :]]
-    assert os.path.exists("runs/base/run.lock.yaml")
+            said += re.findall(r"`(\w+)`", row.split(" | ")[0]) or classes
+        header = Path("runs", "base", f"{name}.csv").read_text(encoding="utf-8").splitlines()[0]
+        assert header.split(",") == said
+    (names,) = re.findall(r"`submission.csv`: (.+)\.$", section, re.M)
+    options = ["--random-weights", "--quiet", "--set", "outputs=[kaggle-submission]"]
+    assert cli(["hpazoo", "run", "base.yaml", "--out", "runs/kaggle", *options]) == (0, "")
+    header = Path("runs", "kaggle", "submission.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert header.split(",") == re.findall(r"`(\w+)`", names)
 
 
 def test_lost_classes_are_counted() -> None:
     """`Three classes ... are lost and one ... is never predicted`."""
-    from hpazoo.classes import class_list, has_map, lost_in_map
-
     lost, never = lost_in_map(class_list("hpa-2018"), class_list("hpa-2021"))
     assert (len(lost), len(never)) == (3, 1)
     assert not has_map("hpa-2021", "hpa-2018")

@@ -265,3 +265,9 @@ def test_the_lock_says_how(spec_file: Path, tmp_path: Path) -> None:
     }  # fmt: skip
     assert lock["lock"]["options"]["random_weights"] is True
     assert set(lock["lock"]["outputs"]) == set(outputs_of(tmp_path / "out"))
+
+
+def test_missing_masks_are_found_before_the_run(spec_file: Path, tmp_path: Path) -> None:
+    settings = ["masks={type: label-images, root: nowhere}"]
+    with pytest.raises(MissingError, match=r"none of the 5 fields has any.*nowhere"):
+        run(spec_file, tmp_path / "out", settings=settings)

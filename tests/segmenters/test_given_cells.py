@@ -33,7 +33,8 @@ def test_ids_are_kept(tmp_path, name):
 
 
 def test_building_does_not_touch_the_disk():
-    assert LabelImages(Path("nowhere"), root="masks").stamp("x") == ""
+    with pytest.raises(FieldError, match="no folder of label images"):
+        LabelImages(Path("nowhere"), root="masks").stamp("x")
 
 
 def test_messages(tmp_path):
@@ -57,7 +58,8 @@ def test_messages(tmp_path):
 
 def test_stamp_follows_the_file(tmp_path):
     given = LabelImages(tmp_path, root=".")
-    assert given.stamp("x") == ""
+    with pytest.raises(FieldError, match="no label image"):
+        given.stamp("x")
     write_label_image(tmp_path / "x.png", LABELS % 9)
     first = given.stamp("x")
     assert first == LabelImages(tmp_path, root=".").stamp("x") != ""

@@ -103,3 +103,7 @@ def test_the_file_is_reported_before_options(spec: Path) -> None:
     spec.write_text(SPEC + "x: 1\n", encoding="utf-8")
     names = [p.place.source.name for p in problems_of(spec, settings=["b=1", "a=1"])]
     assert names == [str(spec), "--set", "--set"]
+
+
+def test_below_a_component_that_the_spec_leaves_to_its_default(spec: Path) -> None:
+    assert load(spec, settings=["masks.min_cell=50"]).resolved["masks"]["type"] == "watershed"
