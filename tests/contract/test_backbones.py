@@ -5,11 +5,12 @@ import torch
 
 from hpazoo.backbones import backbones
 from hpazoo.parameters import parameters_of
+from tests.contract.names import built_in
 
 torch.set_num_threads(1)
 
 
-@pytest.fixture(scope="module", params=sorted(backbones.components()))
+@pytest.fixture(scope="module", params=built_in(backbones))
 def name(request):
     return request.param
 

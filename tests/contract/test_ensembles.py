@@ -5,9 +5,10 @@ import pytest
 
 from hpazoo.ensembles import ensembles
 from hpazoo.parameters import parameters_of
+from tests.contract.names import built_in
 
 
-@pytest.fixture(params=list(ensembles.components()))
+@pytest.fixture(params=built_in(ensembles))
 def ensemble(request):
     factory = ensembles.get(request.param)
     if any(parameter.required for parameter in parameters_of(factory)):

@@ -6,12 +6,13 @@ import torch
 from hpazoo.heads import heads
 from hpazoo.parameters import parameters_of
 from hpazoo.regions import Regions
+from tests.contract.names import built_in
 
 torch.set_num_threads(1)
 FEATURES, CLASSES = 8, 5
 
 
-@pytest.fixture(params=sorted(heads.components()))
+@pytest.fixture(params=built_in(heads))
 def name(request):
     return request.param
 

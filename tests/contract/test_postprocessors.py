@@ -6,9 +6,10 @@ import pytest
 from hpazoo.classes import class_list
 from hpazoo.parameters import parameters_of
 from hpazoo.postprocessors import postprocessors
+from tests.contract.names import built_in
 
 
-@pytest.fixture(params=list(postprocessors.components()))
+@pytest.fixture(params=built_in(postprocessors))
 def postprocessor(request):
     factory = postprocessors.get(request.param)
     if any(parameter.required for parameter in parameters_of(factory)):

@@ -8,6 +8,7 @@ import pytest
 from hpazoo.fields import Field, Input
 from hpazoo.parameters import parameters_of
 from hpazoo.strategies import strategies
+from tests.contract.names import built_in
 
 LARGEST = 2**31 - 1
 
@@ -48,7 +49,7 @@ CASES = {
 }
 
 
-@pytest.fixture(params=list(strategies.components()))
+@pytest.fixture(params=built_in(strategies))
 def strategy(request):
     factory = strategies.get(request.param)
     if any(parameter.required for parameter in parameters_of(factory)):

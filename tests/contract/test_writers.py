@@ -7,11 +7,12 @@ from hpazoo.classes import class_list
 from hpazoo.geometry import cells_of
 from hpazoo.parameters import parameters_of
 from hpazoo.writers import FieldResult, writers
+from tests.contract.names import built_in
 
 CLASSES = class_list("hpa-2021")
 
 
-@pytest.fixture(params=list(writers.components()))
+@pytest.fixture(params=built_in(writers))
 def writer(request):
     factory = writers.get(request.param)
     if any(parameter.required for parameter in parameters_of(factory)):

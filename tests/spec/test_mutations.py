@@ -93,7 +93,7 @@ QUICK: dict[str, Any] = {
 }
 
 
-@settings(max_examples=1100, **QUICK)
+@settings(max_examples=1600, **QUICK)
 @given(st.sampled_from(SPECS), st.lists(edit, min_size=1, max_size=3))
 def test_changed_specs(tmp_path: Path, text: str, edits: list[Any]) -> None:
     path = tmp_path / "spec.yaml"
@@ -103,7 +103,7 @@ def test_changed_specs(tmp_path: Path, text: str, edits: list[Any]) -> None:
     check(problems_of(path))
 
 
-@settings(max_examples=250, **QUICK)
+@settings(max_examples=300, **QUICK)
 @given(
     st.sampled_from(SPECS),
     st.sampled_from(["", "members", "models", "images", "outputs", "name", "lock", "masks"]),
@@ -119,7 +119,7 @@ def test_changed_by_options(
     check(problems_of(path, settings=[setting]))
 
 
-@settings(max_examples=200, **QUICK)
+@settings(max_examples=250, **QUICK)
 @given(st.sampled_from(SPECS), st.floats(0, 1, exclude_max=True), st.binary(max_size=4))
 def test_changed_bytes(tmp_path: Path, text: str, where: float, odd: bytes) -> None:
     path = tmp_path / "spec.yaml"

@@ -1,0 +1,1 @@
+"""The networks of pretrainedmodels as a backbone for hpazoo."""
