@@ -86,16 +86,21 @@ def compare_start(
     locked: Mapping[str, Any], weights: Mapping[str, Sequence[tuple[str, str]]]
 ) -> list[str]:
     """Remarks on a lock that is repeated; HpazooError if its weights are not the ones found."""
+    differ = []
     for model, files in locked.get("checkpoints", {}).items():
         wanted = [entry["sha256"] for entry in files]
         found = [value for _, value in weights.get(model, ())]
-        if wanted != found:
-            raise HpazooError(
-                f"the weights of model '{model}' are not those that the lock names:\n"
-                f"  locked: {', '.join(wanted) or 'random weights'}\n"
-                f"  found:  {', '.join(found) or 'random weights'}\n"
-                "give the same files, or remove 'lock:' from the spec to begin a new run"
+        if model in weights and wanted != found:
+            differ.append(
+                f"  model '{model}'\n"
+                f"    locked: {', '.join(wanted) or 'random weights'}\n"
+                f"    found:  {', '.join(found) or 'random weights'}"
             )
+    if differ:
+        raise HpazooError(
+            "weights are not those that the lock names:\n" + "\n".join(differ) + "\n"
+            "give the same files, or remove 'lock:' from the spec to begin a new run"
+        )
     remarks = []
     now = {"hpazoo": hpazoo.__version__, "python": platform.python_version(), **versions()}
     before = {

@@ -271,3 +271,22 @@ def test_missing_masks_are_found_before_the_run(spec_file: Path, tmp_path: Path)
     settings = ["masks={type: label-images, root: nowhere}"]
     with pytest.raises(MissingError, match=r"none of the 5 fields has any.*nowhere"):
         run(spec_file, tmp_path / "out", settings=settings)
+
+
+def test_a_lock_refuses_other_weights(spec_file: Path, tmp_path: Path) -> None:
+    import torch
+
+    network = {"backbone": "densenet121", "head": "avg-max"}
+    network["input"] = {"size": 64, "normalize": "hpa-2018"}  # type: ignore[assignment]
+    weights = tmp_path / "w.pth"
+    for seed in ("one", "two"):
+        state = hpazoo.build_model(network, "hpa-2021", seed=seed).state_dict()
+        torch.save({"state_dict": state}, weights)
+        if seed == "one":
+            settings = [f"models.dense.checkpoint={weights}"]
+            run(spec_file, tmp_path / "first", settings=settings, random_weights=False)
+    lock = tmp_path / "first" / "run.lock.yaml"
+    with pytest.raises(HpazooError, match="weights are not those that the lock names") as error:
+        hpazoo.run(lock, out=tmp_path / "second")
+    assert "model 'dense'" in str(error.value)
+    assert hpazoo.run(lock, out=tmp_path / "second", until="segment").exit_code == 0
