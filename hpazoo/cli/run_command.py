@@ -60,6 +60,8 @@ def command(
 
     stage = check_stage(until or "outputs")
     loaded = load(spec, settings=settings, images=images)
+    for warning in loaded.warnings:
+        click.echo(warning.as_text(), err=True)
     how = Options(data, device, workers, batch_size, precision, limit, random_weights)
     finished = run(loaded, out, how, until=stage, fresh=fresh, quiet=quiet)
     if not quiet:

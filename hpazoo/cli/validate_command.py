@@ -36,6 +36,8 @@ def command(
             # a file that cannot be read is a problem of that file; the others are checked still
             found.append(Problem(str(error), Place(Source(name, ()), 1, 1)))
         else:
+            for warning in spec.warnings if form == "text" else ():
+                click.echo(warning.as_text(), err=True)
             if form == "text":
                 click.echo(f"{spec.path}: fine")
     if form == "json":

@@ -12,6 +12,7 @@ from hpazoo.paths import data_folder
 from hpazoo.spec import overrides, strict_yaml
 from hpazoo.spec.catalog import description
 from hpazoo.spec.check import schema_problems
+from hpazoo.spec.conversion import convert
 from hpazoo.spec.problems import Place, Problem, SpecError
 from hpazoo.spec.references import reference_problems, used_components
 from hpazoo.spec.resolution import Member, Model, resolve
@@ -39,6 +40,8 @@ class Spec:
     settings: tuple[str, ...] = ()
     images: str | None = None
     """What the command line changed, so that more can be changed later."""
+    warnings: tuple[Problem, ...] = ()
+    """What works today but should be written otherwise."""
 
     @property
     def lock(self) -> dict[str, Any]:
@@ -96,13 +99,23 @@ def load(spec: str | Path, *, settings: Sequence[str] = (), images: str | None =
     """
     path = find(spec)
     document = _read(path, settings, images)
+    warnings = tuple(convert(document))
     problems = _check(document)
     if problems:
         raise SpecError(problems)
     name = document.data.get("name") or path.stem
     resolved, models, members = resolve(document.data, name)
     return Spec(
-        name, path, document.data, resolved, models, members, document, tuple(settings), images
+        name,
+        path,
+        document.data,
+        resolved,
+        models,
+        members,
+        document,
+        tuple(settings),
+        images,
+        warnings,
     )
 
 
