@@ -52,8 +52,8 @@ def run(
     if not isinstance(spec, Spec):
         spec = load(spec, settings=settings, images=None if images is None else str(images))
     elif settings or images is not None:
-        changes = None if images is None else str(images)
-        spec = load(spec.path, settings=[*spec.settings, *settings], images=changes or spec.images)
+        folder_of_images = spec.images if images is None else str(images)
+        spec = load(spec.path, settings=[*spec.settings, *settings], images=folder_of_images)
     options = Options(
         data=None if data is None else Path(data),
         device=device,

@@ -49,6 +49,8 @@ class FieldRecord:
     set_aside: str = ""
     retry: bool = False
     """Whether the reason may have passed by the next run (memory, permissions)."""
+    members: str = ""
+    """Digest of the members that were to see the field, when the reason lies with one of them."""
 
 
 class Input(NamedTuple):

@@ -136,10 +136,12 @@ class RunFolder:
     def _cells_part(self, shard: Shard) -> Path:
         return self.masks / f"part-{shard.number:05d}.parquet"
 
-    def is_segmented(self, shard: Shard, key: str) -> bool:
-        """Whether the shard's masks are there; outdated ones are moved away."""
+    def is_segmented(self, shard: Shard, key: str, members: str) -> bool:
+        """Whether the shard's masks are there, and no field waits for another try with these
+        members (a digest; empty if none are asked for); outdated masks are moved away.
+        """
         part = self._cells_part(shard)
-        if part_key(part) == key and self._has_masks(shard):
+        if part_key(part) == key and self._has_masks(shard, members):
             return True
         if part.exists():
             names = [f"{field}{end}" for field in self._fields(part) for end in MASK_SUFFIXES]
@@ -154,11 +156,16 @@ class RunFolder:
         except (OSError, pa.ArrowInvalid, KeyError, ValueError):
             return []
 
-    def _has_masks(self, shard: Shard) -> bool:
+    def _has_masks(self, shard: Shard, members: str) -> bool:
         """Whether all fields have their label images; one whose trouble may have passed has not."""
         records = self.segmented(shard).records
         masks = {path.stem for path in self.masks.iterdir()}
-        return all(r.id in masks if not r.set_aside else not r.retry for r in records)
+        return all(
+            not r.retry and (not members or r.members in ("", members))
+            if r.set_aside
+            else r.id in masks
+            for r in records
+        )
 
     def has_member(self, member: str, shard: Shard, key: str) -> bool:
         """Whether the shard's predictions of a member are there; outdated ones are moved away."""

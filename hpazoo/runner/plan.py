@@ -94,7 +94,7 @@ def make_plan(
         sources = [spec.resolved["images"], spec.resolved["masks"]]
         segmented = digest("segment", VERSION, sources, stamps, dict(code))
         keys = {name: _member_key(spec, name, settings, weights, segmented) for name in look_of}
-        segment = not folder.is_segmented(shard, segmented)
+        segment = not folder.is_segmented(shard, segmented, members_digest(keys))
         # a shard that is segmented anew may find other fields in order, so its members follow
         missing = tuple(n for n, k in keys.items() if not folder.has_member(n, shard, k) or segment)
         fields = shard.fields if segment else _usable(folder, shard) if missing else ()
@@ -118,6 +118,11 @@ def _member_key(
     classes = spec.resolved["classes"]
     made_from = [model, list(weights[member.model]), random, member.strategy, classes, how]
     return digest("member", VERSION, torch, json.loads(json.dumps(made_from)), segmented)
+
+
+def members_digest(keys: Mapping[str, str]) -> str:
+    """Digest of the keys of a shard's members; empty without any."""
+    return digest(dict(keys)) if keys else ""
 
 
 def code_of(spec: Spec) -> dict[str, str]:

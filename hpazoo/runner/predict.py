@@ -13,7 +13,7 @@ from hpazoo.runner.feed import Feed
 from hpazoo.runner.folder import RunFolder, Segmented, write_part
 from hpazoo.runner.networks import Network
 from hpazoo.runner.options import Settings
-from hpazoo.runner.plan import Plan, ShardPlan
+from hpazoo.runner.plan import Plan, ShardPlan, members_digest
 from hpazoo.runner.worker import Aside, Job, Seen, Shown
 from hpazoo.spec import Spec
 from hpazoo.strategies import strategies
@@ -84,7 +84,11 @@ class _ShardWork:
             self.records[field] = message.record
             self.cells[field] = message.cells
         elif isinstance(message, Aside):
-            self.records[field] = FieldRecord(field, set_aside=message.reason, retry=message.retry)
+            # once it was segmented, only a member can have refused it: another may not
+            members = members_digest(self.shard.members) if field in self.cells else ""
+            self.records[field] = FieldRecord(
+                field, set_aside=message.reason, retry=message.retry, members=members
+            )
             self.cells.pop(field, None)
         elif isinstance(message, Shown):
             view = message.view

@@ -234,3 +234,20 @@ def test_a_lock_reads_back_as_it_was_written(spec_file: Path, tmp_path: Path) ->
     again = hpazoo.load(lock)
     assert again.data["title"] == "1e5"
     assert again.name == "0o17"
+
+
+def test_the_cure_of_a_message_cures(spec_file: Path, tmp_path: Path) -> None:
+    """A field that one member could not see is tried again when the members change, not before."""
+    out = tmp_path / "out"
+    small = ["members.1.strategy.crop=8"]
+    first = run(spec_file, out, settings=small)
+    assert len(first.set_aside) == 5
+    assert "strategy 'gridify' shows it as" in first.set_aside[0].set_aside
+    part = out / "masks" / "part-00000.parquet"
+    moment = part.stat().st_mtime_ns
+    assert len(run(spec_file, out, settings=small).set_aside) == 5
+    assert len(run(spec_file, out, until="segment", settings=small).set_aside) == 5
+    assert part.stat().st_mtime_ns == moment
+    assert run(spec_file, out).set_aside == ()
+    run(spec_file, tmp_path / "undisturbed")
+    assert outputs_of(out) == outputs_of(tmp_path / "undisturbed")
