@@ -35,6 +35,10 @@ class ClassList:
         return self.names.index(name)
 
 
+NO_CLASSES = ClassList("none", ())
+"""Of models that give embeddings only."""
+
+
 @functools.cache
 def _file() -> dict[str, Any]:
     text = (data_folder("registry") / "classes.yaml").read_text(encoding="utf-8")

@@ -82,13 +82,15 @@ class Cells:
     """Cells of a label image, by rising id.
 
     `ids` (N,) int64; `boxes` (N, 4) int64 as y0, x0, y1, x1, half-open; `areas` (N,) int64 in px;
-    `touches_border` (N,) bool.
+    `touches_border` (N,) bool; `nuclei` (N,) int64 is how much of each is nucleus, in px, None if
+    that was not looked at.
     """
 
     ids: np.ndarray
     boxes: np.ndarray
     areas: np.ndarray
     touches_border: np.ndarray
+    nuclei: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

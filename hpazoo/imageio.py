@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import io
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -33,9 +33,15 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "zip archive"),
     (b"%PDF", "PDF"),
 )
-_READABLE = "PNG, JPEG or TIFF"
-_PNG_COLOURS = {0: 1, 2: 3, 4: 2, 6: 4}  # colour type -> channels; 3 is a palette
+MAX_PIXELS = 2**28
+"""Of one image, some 30 times the atlas's largest; a file that claims more is not decoded."""
+_MAX_UNPACKED = 2**30  # bytes, so that a small file cannot fill the memory
+_CHANNEL = ("PNG, JPEG or TIFF", "one channel of one field")
+_LABELS = ("PNG, TIFF or npy", "one label image")
+_Wanted = tuple[str, str]  # readable formats, and what one file holds
 _NO_CODEC = "convert it to PNG, or to TIFF without compression or with zlib"
+_LOSSLESS = ("NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD")
+_DEFLATE = (tifffile.COMPRESSION.ADOBE_DEFLATE, tifffile.COMPRESSION.DEFLATE)
 _DAMAGED = "the file is damaged or was not copied to its end; get it again"
 
 
@@ -46,7 +52,7 @@ def read_channel(data: bytes, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
     reduced by the largest of R, G and B: the atlas serves each channel as a coloured JPEG, whose
     luma would weaken red to .30 and blue to .11. `name` is what messages, not notes, call the file.
     """
-    pixels = _decode(data, name)
+    pixels = _decode(data, name, _CHANNEL)
     if pixels.dtype not in (np.uint8, np.uint16):
         raise FieldError(
             f"{name}: pixels are {pixels.dtype}; a channel is 8 or 16 bit unsigned. Save it as such"
@@ -60,40 +66,81 @@ def read_channel(data: bytes, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def read_label_image(path: Path) -> np.ndarray:
-    """Label image (H, W), 0 background, of a PNG, TIFF or npy: int32, or int64 for large ids."""
+    """Label image (H, W), 0 background, of a PNG, TIFF or npy: int32, or int64 for large ids.
+
+    Ids are kept as given. Whole numbers may come as float, as far as these are exact. FieldError
+    where ids cannot be told for sure: pictures of label images, filled masks, stacks.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise FieldError(f"{path}: cannot be read: {error.strerror or error}") from error
     if kind_of(data) == "npy":
-        try:
-            labels = np.load(io.BytesIO(data), allow_pickle=False)
-        except (ValueError, EOFError, OSError) as error:
-            raise FieldError(f"{path}: not a plain numpy array: {error}") from error
-    elif kind_of(data) == "JPEG":
-        raise FieldError(
-            f"{path}: a JPEG changes ids by its compression; save label images as PNG, TIFF or npy"
-        )
+        labels = _npy(data, str(path))
     else:
-        labels = _decode(data, str(path))
-    if labels.ndim == 3 and labels.shape[2] in (3, 4) and kind_of(data) != "npy":
-        colours = labels[..., :3]
-        if not (colours == colours[..., :1]).all():
-            raise FieldError(
-                f"{path}: a colour image, where one id per pixel was expected; save the label "
-                "image as one 16-bit channel, not its picture"
-            )
-        labels = colours[..., 0]
+        labels = _decode(data, str(path), _LABELS)
+        labels = _one_plane(labels, str(path)) if labels.ndim == 3 else labels
     if labels.ndim != 2:
         raise FieldError(f"{path}: shape {labels.shape}, where a label image is (height, width)")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise FieldError(f"{path}: values are {labels.dtype}, where ids are whole numbers")
+    if labels.dtype.kind == "f":
+        labels = _whole_numbers(labels, str(path))
+    if labels.dtype.kind not in "iu":
+        also = ", which does not tell cells apart" if labels.dtype.kind == "b" else ""
+        raise FieldError(f"{path}: values are {labels.dtype}{also}; ids are whole numbers")
     low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
     if low < 0:
         raise FieldError(f"{path}: id {low}; ids are 0 (background) or larger")
     if high > np.iinfo(np.int64).max:
         raise FieldError(f"{path}: id {high} is beyond 2**63 - 1; renumber the cells")
     return np.asarray(labels, np.int32 if high <= np.iinfo(np.int32).max else np.int64)
+
+
+def _npy(data: bytes, name: str) -> np.ndarray:
+    """A plain numpy array of bool, integers or floats; nothing in the file is unpickled."""
+    file, form = io.BytesIO(data), np.lib.format
+    try:
+        first = form.read_magic(file) == (1, 0)
+        header = form.read_array_header_1_0 if first else form.read_array_header_2_0
+        shape, fortran, dtype = header(file)
+        if dtype.kind in "biuf":
+            array = np.frombuffer(data, dtype, offset=file.tell())
+            return array.reshape(shape, order="F" if fortran else "C").copy()
+    except Exception as error:  # numpy raises whatever the broken bytes lead to
+        raise FieldError(f"{name}: not a plain numpy array ({error}); {_DAMAGED}") from error
+    what = "Python objects, which can run code and are never loaded" if dtype.hasobject else dtype
+    raise FieldError(f"{name}: values are {what}; ids are whole numbers, save them as integers")
+
+
+def _one_plane(pixels: np.ndarray, name: str) -> np.ndarray:
+    """Gray (H, W) of a colour file (H, W, 3 or 4) that is gray and has no transparency."""
+    gray = (pixels[..., :3] == pixels[..., :1]).all()
+    if gray and (pixels[..., 3:] == pixels[:1, :1, 3:]).all():
+        return np.asarray(pixels[..., 0])
+    flat = pixels.reshape(-1, pixels.shape[2])
+    others = flat[(flat != flat[0]).any(axis=1)]
+    if (others == others[:1]).all():
+        raise FieldError(
+            f"{name}: a picture of two colours, as the atlas serves: it does not tell cells apart. "
+            "One channel with an id for each cell was expected; 'watershed' needs no file"
+        )
+    raise FieldError(
+        f"{name}: a colour image, where one id per pixel was expected; save the label image as one "
+        "16-bit channel, not its picture"
+    )
+
+
+def _whole_numbers(labels: np.ndarray, name: str) -> np.ndarray:
+    """Integers of float labels; none may be rounded, by us or by who wrote them."""
+    exact = 2 ** min(np.finfo(labels.dtype).nmant + 1, 62)
+    with np.errstate(invalid="ignore"):  # some bit patterns of NaN
+        wrong = ~((labels == np.rint(labels)) & (np.abs(labels) < exact))
+    if wrong.any():
+        y, x = np.unravel_index(int(wrong.argmax()), wrong.shape)
+        raise FieldError(
+            f"{name}: value {labels[y, x]} at row {y}, column {x}; ids are whole numbers, in "
+            f"{labels.dtype} exact below {exact}. Save them as integers"
+        )
+    return labels.astype(np.int64)
 
 
 def label_image_suffix(labels: np.ndarray) -> str:
@@ -141,17 +188,16 @@ def kind_of(data: bytes) -> str:
     return next((kind for start, kind in _SIGNATURES if data.startswith(start)), "")
 
 
-def _decode(data: bytes, name: str) -> np.ndarray:
+def _decode(data: bytes, name: str, wanted: _Wanted) -> np.ndarray:
     """(H, W) or (H, W, 3 or 4 with alpha last) of any dtype; colours are in no particular order."""
     if not data:
-        raise FieldError(f"{name}: the file is empty; {_READABLE} was expected")
+        raise FieldError(f"{name}: the file is empty; {wanted[0]} was expected")
+    if kind_of(data) == "gzip":
+        data = _unpack(data, name, wanted)
     kind = kind_of(data)
-    if kind == "gzip":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise FieldError(f"{name}: cannot be unpacked ({error}); {_DAMAGED}") from error
-        kind = kind_of(data)
+    if kind == "JPEG" and wanted is _LABELS:
+        what = "a JPEG changes ids by its compression"
+        raise FieldError(f"{name}: {what}; save label images as {wanted[0]}")
     if kind == "PNG":
         _check_png(data, name)
         return _by_opencv(data, name)
@@ -159,8 +205,38 @@ def _decode(data: bytes, name: str) -> np.ndarray:
         _check_jpeg(data, name)
         return _by_opencv(data, name)
     if kind == "TIFF":
-        return _tiff(data, name)
-    raise FieldError(f"{name}: {kind or _guess(data)}; {_READABLE} was expected")
+        return _tiff(data, name, wanted)
+    raise FieldError(f"{name}: {kind or _guess(data)}; {wanted[0]} was expected")
+
+
+def _unpack(data: bytes, name: str, wanted: _Wanted) -> bytes:
+    """What a gzip file holds, up to a limit; its checksums are tested."""
+    parts: list[bytes] = []
+    left = _MAX_UNPACKED
+    try:
+        # The first bytes alone tell whether the rest is worth its memory.
+        head = zlib.decompressobj(31).decompress(data[:65536], 512)
+        if len(head) > 8 and kind_of(head) not in ("PNG", "JPEG", "TIFF"):
+            what = kind_of(head) or _guess(head)
+            raise FieldError(f"{name}: {what} inside a gzip file; {wanted[0]} was expected")
+        while data:
+            member = zlib.decompressobj(31)
+            parts.append(member.decompress(data, left))
+            left -= len(parts[-1])
+            if left <= 0:
+                raise FieldError(f"{name}: more than {_MAX_UNPACKED >> 20} MiB when unpacked")
+            if not member.eof:
+                raise EOFError("it stops before its end")
+            data = member.unused_data.lstrip(b"\0")  # padding of tapes and blocks
+    except (EOFError, zlib.error) as error:
+        raise FieldError(f"{name}: cannot be unpacked ({error}); {_DAMAGED}") from error
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _check_size(width: int, height: int, name: str) -> None:
+    if width * height > MAX_PIXELS:
+        what = f"{width} x {height} px (width x height), more than {MAX_PIXELS} in all"
+        raise FieldError(f"{name}: {what}; cut it into fields")
 
 
 def _guess(data: bytes) -> str:
@@ -200,7 +276,7 @@ def _check_png(data: bytes, name: str) -> None:
             break
         if zlib.crc32(memoryview(data)[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
             raise FieldError(f"{name}: a checksum inside the PNG does not hold; {_DAMAGED}")
-        if kind == b"IHDR":
+        if kind == b"IHDR" and length == 13:
             _check_png_kind(data[at + 8 : end], name)
         at, ended = end + 4, kind == b"IEND"
         if ended:
@@ -209,11 +285,12 @@ def _check_png(data: bytes, name: str) -> None:
 
 
 def _check_png_kind(header: bytes, name: str) -> None:
-    depth, colour = header[8], header[9]
-    if colour not in _PNG_COLOURS:
+    width, height, depth, colour = struct.unpack(">IIBB", header[:10])
+    _check_size(width, height, name)
+    if colour == 3:
         raise FieldError(
-            f"{name}: a PNG with a colour palette, whose numbers are no intensities; save it as 8 "
-            "or 16 bit gray"
+            f"{name}: a PNG with a colour palette, whose numbers mean colours; save it as 8 or 16 "
+            "bit gray"
         )
     if depth < 8:
         raise FieldError(
@@ -230,54 +307,84 @@ def _check_jpeg(data: bytes, name: str) -> None:
             at += 1
             continue
         frame = 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
-        if frame and at + 9 < len(data) and data[at + 9] not in (1, 3):
-            raise FieldError(f"{name}: a JPEG of {data[at + 9]} channels; gray or RGB was expected")
+        if frame and at + 9 < len(data):
+            height, width, channels = struct.unpack(">HHB", data[at + 5 : at + 10])
+            _check_size(width, height, name)
+            if channels not in (1, 3):
+                raise FieldError(f"{name}: a JPEG of {channels} channels; gray or RGB was expected")
         if marker == 0xDA and data.rfind(b"\xff\xd9", at) > 0:
             return
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     raise FieldError(f"{name}: the JPEG stops after {len(data)} bytes without its end; {_DAMAGED}")
 
 
-def _tiff(data: bytes, name: str) -> np.ndarray:
+def _tiff(data: bytes, name: str, wanted: _Wanted) -> np.ndarray:
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
-            pages = len(file.pages)
-            page = file.pages[0] if pages else None
-            if not isinstance(page, tifffile.TiffPage):
-                raise FieldError(f"{name}: a TIFF without any image; {_DAMAGED}")
-            if pages > 1:
-                raise FieldError(
-                    f"{name}: a TIFF of {pages} pages; one channel of one field was expected. Save "
-                    "each channel as a file of its own"
-                )
-            if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
-                raise FieldError(f"{name}: a TIFF with a colour palette; save it as gray")
-            if page.bitspersample not in (8, 16, 32, 64):
-                raise FieldError(
-                    f"{name}: a TIFF of {page.bitspersample} bit per pixel; save it with 8 or 16"
-                )
-            if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-                raise FieldError(f"{name}: a TIFF in which 0 is white; save it with 0 as black")
-            compression = page.compression
-            strips = zip(page.dataoffsets, page.databytecounts, strict=True)
-            if any(start + length > len(data) for start, length in strips):
-                raise FieldError(f"{name}: the TIFF stops before its last pixels; {_DAMAGED}")
+            page = _only_page(file, name, wanted)
+            _check_page(page, name)
+            _check_segments(page, data, name)
+            compression = tifffile.COMPRESSION(page.compression)
+            if wanted is _LABELS and compression.name not in _LOSSLESS:
+                what = f"a TIFF with {compression.name} compression, which can change ids"
+                raise FieldError(f"{name}: {what}; {_NO_CODEC}")
             try:
                 return _planes_last(page.asarray(), page, name)
             except (ValueError, KeyError) as error:
                 # tifffile needs an extra library for some compressions that OpenCV knows.
                 if "imagecodecs" not in str(error):
                     raise
-    except FieldError:
+    except (FieldError, MemoryError):
         raise
     except Exception as error:  # tifffile raises whatever the broken bytes lead to
         raise FieldError(f"{name}: the TIFF cannot be decoded ({error}); {_DAMAGED}") from error
     if compression != tifffile.COMPRESSION.LZW:
-        raise FieldError(
-            f"{name}: a TIFF with {tifffile.COMPRESSION(compression).name} compression cannot be "
-            f"read; {_NO_CODEC}"
-        )
+        what = f"a TIFF with {compression.name} compression cannot be read"
+        raise FieldError(f"{name}: {what}; {_NO_CODEC}")
     return _by_opencv(data, name)
+
+
+def _only_page(file: tifffile.TiffFile, name: str, wanted: _Wanted) -> tifffile.TiffPage:
+    pages = len(file.pages)
+    page = file.pages[0] if pages else None
+    if not isinstance(page, tifffile.TiffPage):
+        raise FieldError(f"{name}: a TIFF without any image; {_DAMAGED}")
+    if pages == 1 and (file.is_imagej or file.is_shaped):
+        # Large stacks may have their planes behind one page, and only words that say so.
+        pages = sum(math.prod(series.shape) for series in file.series) // math.prod(page.shape)
+    if pages > 1:
+        what = f"a TIFF of {pages} pages; {wanted[1]} was expected"
+        raise FieldError(f"{name}: {what}. Save each page as a file of its own")
+    return page
+
+
+def _check_page(page: tifffile.TiffPage, name: str) -> None:
+    if not isinstance(page.imagewidth, int) or not isinstance(page.imagelength, int):
+        raise ValueError("its size is no number")
+    _check_size(page.imagewidth, page.imagelength, name)
+    if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+        raise FieldError(f"{name}: a TIFF with a colour palette; save it as gray")
+    if page.bitspersample not in (8, 16, 32, 64):
+        bits = page.bitspersample
+        raise FieldError(f"{name}: a TIFF of {bits} bit per pixel; save it with 8 or 16")
+    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+        raise FieldError(f"{name}: a TIFF in which 0 is white; save it with 0 as black")
+
+
+def _check_segments(page: tifffile.TiffPage, data: bytes, name: str) -> None:
+    """Refuse missing pixels, which would be read as zeros, and ones that fill the memory."""
+    strips = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    if any(start + length > len(data) for start, length in strips):
+        raise FieldError(f"{name}: the TIFF stops before its last pixels; {_DAMAGED}")
+    if len(strips) != math.prod(page.chunked) or not all(length for _, length in strips):
+        raise FieldError(f"{name}: the TIFF lacks a part of its pixels; {_DAMAGED}")
+    if page.compression not in _DEFLATE:
+        return
+    for start, length in strips:
+        if length * 1032 > _MAX_UNPACKED:  # deflate packs no better than this
+            inflate, packed = zlib.decompressobj(), memoryview(data)[start : start + length]
+            if len(inflate.decompress(packed, _MAX_UNPACKED)) == _MAX_UNPACKED:
+                raise FieldError(f"{name}: the TIFF holds more than its pixels; {_DAMAGED}")
 
 
 def _planes_last(pixels: np.ndarray, page: tifffile.TiffPage, name: str) -> np.ndarray:
@@ -286,6 +393,5 @@ def _planes_last(pixels: np.ndarray, page: tifffile.TiffPage, name: str) -> np.n
         pixels = np.moveaxis(pixels, 0, -1)
     if pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4)):
         return pixels
-    raise FieldError(
-        f"{name}: a TIFF of shape {pixels.shape}; one channel (height, width) was expected"
-    )
+    what = f"a TIFF of shape {pixels.shape}; one plane (height, width) was expected"
+    raise FieldError(f"{name}: {what}")

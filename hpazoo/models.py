@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hpazoo.backbones import Backbone, backbones
 from hpazoo.checkpoints.load import LoadReport, load_checkpoint
-from hpazoo.classes import ClassList, class_list
+from hpazoo.classes import NO_CLASSES, ClassList, class_list
 from hpazoo.errors import ComponentError, HpazooError, UsageError, did_you_mean
 from hpazoo.fields import CHANNELS, Input
 from hpazoo.heads import Head, heads
@@ -20,6 +20,8 @@ from hpazoo.normalize import check_normalization, normalized
 from hpazoo.regions import Regions
 from hpazoo.spec import Spec
 from hpazoo.spec.problems import Problem, SpecError
+from hpazoo.strategies import strategies
+from hpazoo.views import views
 
 _KEYS = ("backbone", "head", "input", "checkpoint")
 _OF_THE_RUN = ("train", "map_classes")
@@ -42,13 +44,24 @@ class Model(nn.Module):
         Longer side of a field, in pixels, and name of the normalisation.
     classes
         What the logits stand for.
+    builds
+        `backbone` and `head` as in a spec, to compare with the card of a file of weights; None
+        where the model was put together by hand.
     """
 
     backbone: Backbone
     head: Head
 
-    def __init__(self, backbone: Backbone, head: Head, input: Input, classes: ClassList) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        head: Head,
+        input: Input,
+        classes: ClassList,
+        builds: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
+        self.builds = builds
         self.backbone = backbone
         self.head = head
         self.input = input
@@ -156,19 +169,38 @@ def build_model(
                 f"the head {_name(config['head'])} needs a backbone that gives "
                 f"'{lacking[0]}'; {_name(config['backbone'])} gives: {', '.join(backbone.gives)}"
             )
+        outputs = getattr(backbone, "outputs", len(classes))
+        if outputs != len(classes):
+            raise ComponentError(
+                f"the backbone {_name(config['backbone'])} answers for {outputs} classes "
+                f"('outputs'), the model is for {len(classes)} ({classes.name}); write the number "
+                "of its class list, or take the list that the network was trained for"
+            )
         if backbone.aux_features and "auxiliary-logits" in head.gives:
             head.add_auxiliary(backbone.aux_features)  # type: ignore[attr-defined]
     if given.size < backbone.min_size:
         raise UsageError(f"input.size: {_too_small((given.size, given.size), backbone)}")
-    model = Model(backbone, head, given, classes)
+    builds = {"backbone": config["backbone"], "head": config["head"]}
+    model = Model(backbone, head, given, classes, builds)
     if config.get("checkpoint") is not None:
         model.checkpoint = load_checkpoint(model, Path(config["checkpoint"]))
     return model.eval()
 
 
 def check_builds(spec: Spec) -> None:
-    """Build every network of a spec, without weights; SpecError with those that cannot be built."""
+    """Build every network and every way to look at cells, without weights.
+
+    SpecError with those that cannot be built.
+    """
     problems = []
+    for index, member in enumerate(spec.members):
+        try:
+            strategies.build(member.strategy)
+            if member.views is not None:
+                views.build(member.views)
+        except HpazooError as error:
+            place = spec.document.place(("members", index))
+            problems.append(Problem(f"member '{member.name}' cannot be built: {error}", place))
     for name, model in spec.models.items():
         config = {
             "backbone": model.backbone,
@@ -176,7 +208,7 @@ def check_builds(spec: Spec) -> None:
             "input": model.input._asdict(),
         }
         try:
-            build_model(config, model.classes)
+            build_model(config, NO_CLASSES if model.classes is None else model.classes)
         except HpazooError as error:
             place = spec.document.key_place(("models", name))
             problems.append(Problem(f"model '{name}' cannot be built: {error}", place))

@@ -1,7 +1,7 @@
 """A component's signature is its schema: keyword-only parameters, read from a small closed grammar.
 
-Allowed annotations: `bool`, `int`, `float`, `str`, `Literal`, `list` of these, `X | None`, and
-`Annotated` with a `Range`, a `Reference` or a `Part`.
+Allowed annotations: `bool`, `int`, `float`, `str`, `Literal`, `list` of these, `X | None`,
+`Annotated` with a `Range`, a `Reference` or a `Part`, and `Options`.
 """
 
 from __future__ import annotations
@@ -42,9 +42,17 @@ class Range:
 
 @dataclass(frozen=True)
 class Reference:
-    """Text that names something else: a `model` of the spec, a `card`, a `class`, a `path`."""
+    """Text that names something else: a `model` or `member` of the spec, a `card`, `class`, `path`."""
 
-    to: Literal["model", "card", "class", "path"]
+    to: Literal["model", "member", "card", "class", "path"]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a value of a parameter asks of the model, besides the component's own `needs`."""
+
+    value: str
+    need: str
 
 
 @dataclass(frozen=True)
@@ -54,10 +62,17 @@ class Part:
     kind: str
 
 
+@dataclass(frozen=True)
+class Free:
+    """A mapping with keys of a wrapped library's own, which are checked when it is built."""
+
+
 ClassName = Annotated[str, Reference("class")]
 CardName = Annotated[str, Reference("card")]
 ModelName = Annotated[str, Reference("model")]
+MemberName = Annotated[str, Reference("member")]
 FilePath = Annotated[str, Reference("path")]
+Options = Annotated[dict[str, Any], Free()]
 
 _SIMPLE: dict[Any, str] = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
@@ -114,12 +129,16 @@ def schema_of(hint: Any, factory: Callable[..., Any], name: str) -> Json:
         for mark in marks:
             if isinstance(mark, Part):
                 return {"$ref": f"#/definitions/{mark.kind}"}
+            if isinstance(mark, Free):
+                return {"type": "object"}
         schema = schema_of(inner, factory, name)
         for mark in marks:
             if isinstance(mark, Range):
                 schema |= mark.schema()
             elif isinstance(mark, Reference):
                 schema["x-reference"] = mark.to
+            elif isinstance(mark, Needs):
+                schema["x-needs"] = schema.get("x-needs", {}) | {mark.value: mark.need}
         return schema
     raise _bad(
         factory, name, f"the annotation {hint!r} is outside the grammar of hpazoo.parameters"

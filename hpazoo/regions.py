@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from hpazoo.errors import UsageError, did_you_mean
-from hpazoo.gridding import grid_weights
+from hpazoo.gridding import Centres, grid_weights
 
 Over = Literal["grid", "cell"]
 
@@ -124,12 +124,21 @@ class Regions:
 
     @classmethod
     def from_masks(
-        cls, label_images: Iterable[Any], grid: tuple[int, int], over: str = "grid"
+        cls,
+        label_images: Iterable[Any],
+        grid: tuple[int, int],
+        over: str = "grid",
+        *,
+        centres: Centres | None = None,
     ) -> Regions:
         """All cells of label images (H, W), one per image of the batch, in the order of their ids.
 
-        Label images may differ in size; each is cut into `grid` (h, w) equal parts, and every cell
+        Label images may differ in size; each is cut into `grid` (h, w) parts, and every cell
         weighs the fraction of a part that it covers. No cell is lost, however small.
+
+        The parts are equal, or with `centres`, ((first, step), (height, width)) in pixels of the
+        network's image, each ends midway between its centre, `first` + i x `step`, and the next:
+        see `hpazoo.gridding.Centres`.
         """
         if getattr(label_images, "ndim", 3) == 2:
             raise UsageError(
@@ -137,7 +146,7 @@ class Regions:
                 "for one image give [labels]"
             )
         kind = _over(over)
-        found = [grid_weights(np.asarray(labels), grid) for labels in label_images]
+        found = [grid_weights(np.asarray(labels), grid, centres) for labels in label_images]
         weights = [weights for _, weights in found] or [np.zeros((0, *grid), np.float32)]
         ids = [ids for ids, _ in found] or [np.zeros(0, np.int64)]
         image = np.repeat(np.arange(len(ids)), [len(one) for one in ids])

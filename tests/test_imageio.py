@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import random
 import struct
 import zlib
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from hpazoo import imageio
 from hpazoo.errors import FieldError
 from hpazoo.imageio import label_image_suffix, read_channel, read_label_image, write_label_image
 
@@ -50,10 +52,12 @@ def raw_png(depth: int, colour: int, row: bytes, *more: bytes) -> bytes:
         lambda p: coded(".png", p),
         tiff,
         lambda p: gzip.compress(tiff(p)),
+        lambda p: tiff(p, byteorder=">"),
         lambda p: tiff(p, compression="zlib", byteorder=">"),
         lambda p: coded(".tif", p),  # LZW
+        lambda p: gzip.compress(tiff(p)[:99]) + gzip.compress(tiff(p)[99:]) + bytes(512),
     ],
-    ids=["png", "tif", "tif.gz", "big-endian zlib", "lzw"],
+    ids=["png", "tif", "tif.gz", "big-endian", "big-endian zlib", "lzw", "padded gz members"],
 )
 def test_lossless_gray(pixels, encode):
     read, notes = read_channel(encode(pixels), "a file")
@@ -105,10 +109,39 @@ WITH_THUMBNAIL = (
 )
 
 
-def damaged_png() -> bytes:
-    data = bytearray(coded(".png", GRAY))
-    data[len(data) // 2] ^= 255
+def huge_png() -> bytes:
+    data = bytearray(raw_png(8, 0, bytes(8)))
+    data[16:24] = struct.pack(">II", 40_000, 30_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
     return bytes(data)
+
+
+def huge_jpeg() -> bytes:
+    at = JPEG.index(b"\xff\xc0") + 5
+    return JPEG[:at] + struct.pack(">HH", 65_000, 64_000) + JPEG[at + 4 :]
+
+
+def with_tag(data: bytes, code: int, value: int) -> bytes:
+    """A TIFF whose tag of one number has another value."""
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        tag = file.pages[0].tags[code]
+    form = {3: "<H", 4: "<I"}[tag.dtype]
+    at = tag.valueoffset
+    return data[:at] + struct.pack(form, value) + data[at + struct.calcsize(form) :]
+
+
+def bomb(size: int) -> bytes:
+    """A TIFF followed by `size` zero bytes, gzipped."""
+    return gzip.compress(tiff(GRAY) + bytes(size), 1)
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    changed = bytearray(data)
+    changed[at] ^= 255
+    return bytes(changed)
+
+
+STACK = np.stack([GRAY] * 5)
 
 
 @pytest.mark.parametrize(
@@ -123,13 +156,31 @@ def damaged_png() -> bytes:
         (coded(".bmp", GRAY), "BMP; PNG"),
         (coded(".png", GRAY)[:-9], "the PNG stops after"),
         (coded(".png", GRAY)[:300], "the PNG stops after 300 bytes without its end"),
-        (damaged_png(), "a checksum inside the PNG does not hold"),
+        (flipped(coded(".png", GRAY), 400), "a checksum inside the PNG does not hold"),
         (JPEG[: len(JPEG) // 2], "the JPEG stops after"),
         (WITH_THUMBNAIL[:-20], "the JPEG stops after"),
         (tiff(GRAY)[:60], "the TIFF cannot be decoded"),
         (tiff(GRAY)[:-1], "the TIFF stops before its last pixels"),
         (gzip.compress(tiff(GRAY))[:-40], "cannot be unpacked"),
+        (gzip.compress(tiff(GRAY))[:12], "cannot be unpacked (it stops before its end)"),
+        (gzip.compress(tiff(GRAY)) + b"more", "cannot be unpacked"),
+        (flipped(gzip.compress(tiff(GRAY)), -6), "cannot be unpacked"),
         (gzip.compress(b"hello"), "a text file that begins with 'hello'"),
+        (gzip.compress(b"<html>404"), "a web page, perhaps of a failed download inside a gzip"),
+        (gzip.compress(bytes(10**6)), "nothing but zero bytes, perhaps of a broken copy inside"),
+        (gzip.compress(gzip.compress(tiff(GRAY))), "gzip inside a gzip file"),
+        (gzip.compress(tiff(STACK, photometric="minisblack")), "a TIFF of 5 pages"),
+        (huge_png(), "40000 x 30000 px (width x height), more than 268435456 in all"),
+        (huge_jpeg(), "64000 x 65000 px (width x height), more than 268435456 in all"),
+        (with_tag(tiff(GRAY), 256, 20_000_000), "20000000 x 24 px (width x height), more than"),
+        (with_tag(tiff(GRAY), 279, 0), "the TIFF lacks a part of its pixels"),
+        (
+            with_tag(tiff(GRAY, compression="zlib"), 257, 5000),
+            "the TIFF lacks a part of its pixels",
+        ),
+        (with_tag(tiff(GRAY, rowsperstrip=24), 278, 12), "the TIFF lacks a part of its pixels"),
+        (tiff(STACK, metadata={}, truncate=True), "a TIFF of 5 pages; one channel of one field"),
+        (tiff(STACK, metadata={}, imagej=True, truncate=True), "a TIFF of 5 pages"),
         (tiff(GRAY.astype(np.float32)), "pixels are float32; a channel is 8 or 16 bit unsigned"),
         (tiff(GRAY.astype(np.uint32)), "pixels are uint32"),
         (tiff(GRAY.astype(np.int16)), "pixels are int16"),
@@ -150,6 +201,64 @@ def test_refusals(data, words):
         read_channel(data, "sub/x_red.png")
     assert str(caught.value).startswith("sub/x_red.png: ")
     assert words in str(caught.value)
+
+
+def test_a_bomb_is_not_unpacked(monkeypatch):
+    monkeypatch.setattr(imageio, "_MAX_UNPACKED", 2**20)
+    read_channel(bomb(2**19), "x")
+    with pytest.raises(FieldError, match="more than 1 MiB when unpacked"):
+        read_channel(bomb(2**20), "x")
+
+
+def test_a_bomb_in_a_strip_is_not_unpacked(monkeypatch):
+    data = tiff(GRAY, compression="zlib")
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        start, length = file.pages[0].dataoffsets[0], file.pages[0].databytecounts[0]
+    packed = zlib.compress(bytes(2**21))
+    at = len(data)
+    full = with_tag(with_tag(data + packed, 273, at), 279, len(packed))
+    assert (start, length) != (at, len(packed))
+    assert not read_channel(full, "x")[0].any()
+    monkeypatch.setattr(imageio, "_MAX_UNPACKED", 2**20)
+    with pytest.raises(FieldError, match="the TIFF holds more than its pixels"):
+        read_channel(full, "x")
+
+
+def test_large_images_that_are_no_bombs():
+    """Beyond what the atlas has, and with a compression that would do for a bomb."""
+    empty = np.zeros((4000, 4500), np.uint8)
+    for data in (
+        gzip.compress(tiff(empty), 1),
+        tiff(empty, compression="zlib"),
+        coded(".png", empty),
+    ):
+        assert read_channel(data, "x")[0].shape == empty.shape
+
+
+def test_broken_bytes_give_messages(tmp_path):
+    """Whatever is cut or changed in a file: an image, or a FieldError."""
+    rng = random.Random(5)
+    files = [coded(".png", WIDE), JPEG, coded(".tif", WIDE), tiff(LABELS, tile=(16, 16))]
+    files += [tiff(GRAY, compression="zlib", rowsperstrip=5), gzip.compress(tiff(WIDE))]
+    files += [saved(LABELS), saved(LABELS.astype(np.float32)), tiff(GRAY, imagej=True, metadata={})]
+    results = []
+    for number in range(450):
+        data = bytearray(files[number % len(files)])
+        if rng.random() < 0.25:
+            del data[rng.randrange(len(data)) :]
+        for _ in range(rng.choice([0, 1, 2, 5]) if data else 0):
+            data[rng.randrange(min(len(data), rng.choice([200, 10**6])))] = rng.choice([0, 1, 255])
+        (tmp_path / "x").write_bytes(data)
+        for call in (
+            lambda d=bytes(data): read_channel(d, "x"),
+            lambda: read_label_image(tmp_path / "x"),
+        ):
+            try:
+                call()
+                results.append(True)
+            except FieldError:
+                results.append(False)
+    assert 0.1 < np.mean(results) < 0.6
 
 
 LABELS = np.zeros((20, 30), np.int64)
@@ -192,6 +301,11 @@ def saved(array: np.ndarray, **options) -> bytes:
     return file.getvalue()
 
 
+def npy_header(text: str) -> bytes:
+    text += " " * (63 - (10 + len(text)) % 64) + "\n"
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text.encode() + bytes(32)
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -201,11 +315,49 @@ def saved(array: np.ndarray, **options) -> bytes:
         tiff(LABELS.astype(np.int32)),
         saved(LABELS.astype(np.int16)),
         saved(np.asfortranarray(LABELS)),
+        saved(LABELS.astype(">u4")),
+        saved(LABELS.astype(np.float16)),
+        tiff(LABELS.astype(np.uint8)),
+        tiff(LABELS.astype(np.uint32), byteorder=">"),
+        tiff(LABELS.astype(np.uint32), compression="zlib", predictor=2),
+        tiff(LABELS.astype(np.float32)),
+        coded(".tif", LABELS.astype(np.int32)),  # LZW
+        coded(".png", np.dstack([LABELS.astype(np.uint16)] * 3 + [np.full((20, 30), 65535, "u2")])),
     ],
 )
 def test_label_images_by_others(tmp_path, data):
     (tmp_path / "x").write_bytes(data)
-    assert np.array_equal(read_label_image(tmp_path / "x"), LABELS)
+    read = read_label_image(tmp_path / "x")
+    assert np.array_equal(read, LABELS)
+    assert read.dtype == np.int32
+    assert read.flags.writeable
+
+
+@pytest.mark.parametrize("top", [2**24 + 1, 2**31 - 1])
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda p: coded(".tif", p.astype(np.int32)),  # LZW
+        lambda p: tiff(p.astype(np.uint32), compression="zlib", predictor=2),
+        lambda p: saved(p.astype(np.float64)),
+    ],
+    ids=["lzw", "zlib", "float64"],
+)
+def test_large_ids_are_exact(tmp_path, top, encode):
+    labels = np.where(LABELS == 3, top, LABELS)
+    (tmp_path / "x").write_bytes(encode(labels))
+    assert np.array_equal(read_label_image(tmp_path / "x"), labels)
+
+
+FILLED = np.where(LABELS > 0, 255, 0).astype(np.uint8)
+OPAQUE = np.full_like(FILLED, 255)
+
+
+class Payload:
+    """Pickles into a call, as an attacker's object would."""
+
+    def __reduce__(self):
+        return (pytest.fail, ("a pickle was opened",))
 
 
 @pytest.mark.parametrize(
@@ -213,10 +365,38 @@ def test_label_images_by_others(tmp_path, data):
     [
         (coded(".png", RNG.integers(0, 9, (5, 5, 3), np.uint8)), "a colour image"),
         (tiff(LABELS - 1), "id -1; ids are 0 (background) or larger"),
-        (tiff(LABELS.astype(np.float32)), "values are float32"),
-        (saved(LABELS.astype(float)), "values are float64"),
+        (coded(".png", np.dstack([FILLED, FILLED, OPAQUE, FILLED])), "a picture of two colours"),
+        (coded(".png", np.dstack([OPAQUE] * 3 + [FILLED])), "'watershed' needs no file"),
+        (coded(".png", np.dstack([LABELS.astype("u1")] * 3 + [FILLED])), "a colour image"),
+        (coded(".png", np.dstack([OPAQUE, FILLED * 0, OPAQUE])), "a picture of two colours"),
+        (raw_png(8, 3, bytes(8), bytes(9)), "a PNG with a colour palette"),
+        (tiff(LABELS + 0.5), "value 0.5 at row 0, column 0; ids are whole numbers"),
+        (saved(np.where(LABELS == 3, np.nan, LABELS)), "value nan at row 10, column 20"),
+        (saved(np.array([[np.inf]])), "value inf at row 0, column 0"),
+        (
+            saved(np.array([[2.0**24]], np.float32)),
+            "value 16777216.0 at row 0, column 0; ids are whole numbers, in float32 exact below",
+        ),
+        (saved(-LABELS.astype(float)), "id -3; ids are 0"),
+        (saved(LABELS > 0), "values are bool, which does not tell cells apart"),
+        (saved(LABELS.astype(complex)), "values are complex128; ids are whole numbers"),
+        (saved(np.array(["a"])), "values are <U1; ids are whole numbers"),
         (saved(np.zeros((2, 3, 3), int)), "shape (2, 3, 3)"),
-        (saved(np.array([[None]]), allow_pickle=True), "not a plain numpy array"),
+        (saved(np.zeros(9, int)), "shape (9,), where a label image is (height, width)"),
+        (tiff(STACK, photometric="minisblack"), "a TIFF of 5 pages; one label image was expected"),
+        (
+            saved(np.array([[Payload()]]), allow_pickle=True),
+            "values are Python objects, which can run code and are never loaded",
+        ),
+        (saved(LABELS)[:50], "not a plain numpy array"),
+        (saved(LABELS) + b"more", "not a plain numpy array"),
+        (npy_header("{'descr': '|S0', 'fortran_order': False, 'shape': (9999999999999,)}"), "|S0"),
+        (npy_header("{'descr': '<i8', 'fortran_order': False, 'shape': (-2, -2)}"), "not a plain"),
+        (npy_header("{'descr': '<i8', 'fortran_order': False, 'shape': (2**99, 9)}"), "not a"),
+        (tiff(LABELS.astype(np.uint16), compression="zlib")[:-1], "the TIFF stops before"),
+        (gzip.compress(JPEG), "a JPEG changes ids"),
+        (b"PK\x03\x04rest", "zip archive; PNG, TIFF or npy was expected"),
+        (b"", "the file is empty; PNG, TIFF or npy was expected"),
         (saved(LABELS)[:-9], "not a plain numpy array"),
         (saved(np.array([[2**63]], np.uint64)), "beyond 2**63 - 1"),
         (JPEG, "a JPEG changes ids"),

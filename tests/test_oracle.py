@@ -268,13 +268,13 @@ def test_what_is_not_used_is_what_the_original_does_not_use(oracle, name):
 @pytest.mark.parametrize(
     ("name", "holds"),
     [
-        ("bf_resnet34_c28", "ResNet with the head avg-max and 28 classes"),
-        ("bf_resnet50_ml_c12815", "metric-learning ResNet-50"),
-        ("pudae_attention_se_resnext50_c28", "SE-ResNeXt with the head attention"),
-        ("pudae_resnet34_c28", "ResNet with 28 classes"),
+        ("bf_resnet34_c28", "ResNet-34 with the head avg-max and 28 classes"),
+        ("bf_resnet50_ml_c12815", "ResNet-50 with the head arcface"),
+        ("pudae_attention_se_resnext50_c28", "SE-ResNeXt-50 with the head attention"),
+        ("pudae_resnet34_c28", "ResNet-34 with a linear head and 28 classes"),
     ],
 )
-def test_networks_without_a_format_are_named(oracle, tmp_path, name, holds):
+def test_networks_that_do_not_fit_are_named(oracle, tmp_path, name, holds):
     from hpazoo.checkpoints.load import load_checkpoint
     from hpazoo.errors import CheckpointError
 

@@ -1,3 +1,6 @@
+import itertools
+from fractions import Fraction
+
 import cv2
 import numpy as np
 import pytest
@@ -106,6 +109,133 @@ def test_an_impossible_grid_is_refused():
         grid_weights(np.zeros((4, 4), int), (0, 2))
 
 
+def owned(first, step, positions, image, pixels):
+    """Share of each of an axis' `positions` that every one of `pixels` covers, in fractions."""
+    ends = [Fraction(first) + Fraction(step) * (2 * i + 1) / 2 for i in range(positions - 1)]
+    borders = [Fraction(0), *ends, Fraction(image)]
+    pixel = Fraction(image, pixels)
+    return [
+        [
+            max(Fraction(0), min((k + 1) * pixel, high) - max(k * pixel, low)) / (high - low)
+            for k in range(pixels)
+        ]
+        for low, high in itertools.pairwise(borders)
+    ]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 14), st.integers(1, 14)),
+    grid=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    halves=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    beyond=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    seed=st.integers(0, 1 << 20),
+)
+def test_with_centres_a_position_owns_what_is_nearest_to_it(shape, grid, halves, beyond, seed):
+    first, step = halves[0] / 2, halves[1] / 2
+    image = tuple(
+        int(np.floor(max(0, first + step * (n - 1.5)))) + more
+        for n, more in zip(grid, beyond, strict=True)
+    )
+    labels = np.random.default_rng(seed).integers(0, 4, shape)
+    ids, weights = grid_weights(labels, grid, ((first, step), image))
+    assert ids.tolist() == sorted({*labels.flat} - {0}) and weights.dtype == np.float32
+    down, across = (
+        owned(first, step, n, size, pixels)
+        for n, size, pixels in zip(grid, image, shape, strict=True)
+    )
+    for label, found in zip(ids, weights, strict=True):
+        mask = labels == label
+        expected = [
+            [
+                float(sum(row[y] * column[x] for y, x in zip(*np.nonzero(mask), strict=True)))
+                for column in across
+            ]
+            for row in down
+        ]
+        np.testing.assert_array_equal(found, np.array(expected, np.float32))
+
+
+INCEPTION = (37.5, 32.0)
+"""Centre of position 0 and step of Inception v3: its valid convolutions start at 37 + half a px."""
+
+
+def test_inceptions_positions_end_midway_between_their_centres():
+    # on a label image of twice the network's size: 53.5 of 1024 px are 107 of 2048
+    labels = np.zeros((2048, 2048), np.uint8)
+    labels[:107, :107] = 1
+    labels[107, 900] = 2
+    labels[:, 2047] = 3
+    ids, weights = grid_weights(labels, (30, 30), (INCEPTION, (1024, 1024)))
+    assert ids.tolist() == [1, 2, 3]
+    assert weights[0, 0, 0] == 1 and np.count_nonzero(weights[0]) == 1
+    assert np.argwhere(weights[1]).tolist() == [[1, 13]]  # 37.5 + 13 * 32 = 453.5, of 450
+    assert weights[1, 1, 13] == np.float32(1 / 64**2)
+    # the last position begins at 37.5 + 28.5 * 32 = 949.5 and owns all that is left
+    np.testing.assert_array_equal(weights[2, 1:29, 29], np.float32(0.5 / 74.5))
+    partition = grid_weights(labels, (30, 30))[1]
+    assert 0 < partition[0, 1, 1] < partition[0, 0, 1] < 1
+
+
+@pytest.mark.parametrize("shape", [(256, 256), (97, 300), (5, 1)])
+def test_centres_of_equal_parts_are_the_partition_bit_for_bit(shape):
+    labels = blobs(shape, 9)
+    expected = grid_weights(labels, (8, 16))
+    found = grid_weights(labels, (8, 16), ((4, 8), (64, 128)))
+    assert found[0].tolist() == expected[0].tolist()
+    assert found[1].tobytes() == expected[1].tobytes()
+
+
+@pytest.mark.parametrize("shape", [(2048, 1728), (701, 1033), (20, 7)])
+def test_with_centres_no_pixel_is_lost_or_counted_twice(shape):
+    labels = np.arange(np.prod(shape)).reshape(shape) // 97 % 50 + 1
+    image, grid = (512, 431), (14, 11)
+    ids, weights = grid_weights(labels, grid, (INCEPTION, image))
+    np.testing.assert_allclose(weights.sum(0), 1, rtol=1e-5)
+    high, wide = (
+        np.diff([0, *(37.5 + 32 * (np.arange(1, n) - 0.5)), size])
+        for n, size in zip(grid, image, strict=True)
+    )
+    areas = np.einsum("nyx,y,x->n", weights.astype(float), high, wide)
+    pixels = areas * np.prod(shape) / np.prod(image)
+    np.testing.assert_allclose(pixels, np.bincount(labels.ravel())[ids], rtol=1e-5)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_flipping_there_and_back_agrees_where_the_positions_lie_evenly(axis):
+    labels = blobs((331, 274), 12)
+    flipped = np.flip(labels, axis)
+
+    def back(grid, image, centres=INCEPTION):
+        there = grid_weights(flipped, grid, (centres, image))[1]
+        return np.flip(there, axis + 1), grid_weights(labels, grid, (centres, image))[1]
+
+    # 37 px before the first centre and, at 75 + 32 k px, 37 behind the last
+    np.testing.assert_array_equal(*back((8, 7), (299, 267)))
+    # 11 px more give the same grid, and lie behind the last centre only
+    found, expected = back((8, 7), (310, 278))
+    assert np.abs(found - expected).max() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("centres", "message"),
+    [
+        (INCEPTION, r"\(\(first, step\), \(height, width\)\).*not \(37.5, 32.0\)"),
+        ((INCEPTION, 1024), "size of the image; not"),
+        (((37.5, 0), (64, 64)), "not .*0"),
+        (((np.nan, 32), (64, 64)), "not .*nan"),
+        (((37.5, 32), (0, 64)), "not .*0, 64"),
+        (((37.5, 32), (64.0, 64)), "not .*64.0"),
+        ((("a", 32), (64, 64)), "not .*'a'"),
+        ((INCEPTION, (85, 1024)), r"3 positions with centres at 37.5, 69.5, ... px .* 85 px; give"),
+        (((-32, 32), (1024, 1024)), "3 positions with centres at -32, 0"),
+    ],
+)
+def test_centres_that_do_not_fit_are_refused(centres, message):
+    with pytest.raises(UsageError, match=message):
+        grid_weights(np.ones((9, 9), int), (3, 3), centres)
+
+
 def test_from_masks():
     one, two = blobs((64, 48), 5, 1), blobs((33, 70), 9, 2)
     nothing = np.zeros((10, 10), np.uint8)
@@ -118,6 +248,17 @@ def test_from_masks():
     np.testing.assert_array_equal(regions.weights, np.concatenate([w for _, w in found]))
     assert regions.grid == (6, 5)
     assert "6 x 5" in repr(regions)
+
+
+def test_from_masks_with_centres():
+    labels = [blobs((64, 48), 5, 1), blobs((33, 70), 9, 2)]
+    centres = (INCEPTION, (171, 139))
+    regions = Regions.from_masks(labels, (4, 3), "cell", centres=centres)
+    expected = [grid_weights(one, (4, 3), centres)[1] for one in labels]
+    np.testing.assert_array_equal(regions.weights, np.concatenate(expected))
+    equal = Regions.from_masks(labels, (4, 3), "cell")
+    assert regions.over == "cell" and not torch.equal(regions.weights, equal.weights)
+    assert Regions.from_masks([], (4, 3), centres=centres).grid == (4, 3)
 
 
 def test_from_masks_takes_an_array_or_tensor_of_a_batch():

@@ -9,6 +9,11 @@ import torchvision
 from torch import Tensor, nn
 
 from hpazoo.backbones import backbones
+from hpazoo.backbones._steps import Step, centres_of, least_size, positions
+
+# Stem, its pooling, then the pooling of each of the three transitions.
+_PLAIN: list[Step] = [(7, 2, 3), (3, 2, 1), *[(2, 2, 0)] * 3]
+_LARGE: list[Step] = [*_PLAIN, (2, 2, 0)]
 
 
 @backbones.register
@@ -26,16 +31,18 @@ class Densenet121(nn.Module):
         This adds no parameters: a file of weights does not say whether it was trained so.
     """
 
-    gives: ClassVar[tuple[str, ...]] = ("feature-map",)
+    gives: ClassVar[tuple[str, ...]] = ("feature-map", "centres")
+    silent: ClassVar[tuple[str, ...]] = ("large",)
     aux_features: int | None = None
-    min_size: int = 29
+    min_size: int = least_size(_PLAIN)
 
     def __init__(self, channels: int, *, large: bool = False) -> None:
         super().__init__()
         self.features = 1024
         self.large = large
-        if large:
-            self.min_size = 61
+        self._steps = _LARGE if large else _PLAIN
+        self.min_size = least_size(self._steps)
+        self.centres = centres_of(self._steps)
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         for name, layer in torchvision.models.densenet121(weights=None).features.named_children():
             layers[name] = layer
@@ -49,11 +56,7 @@ class Densenet121(nn.Module):
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the feature map of an image of this size."""
-        return self._cells(height), self._cells(width)
-
-    def _cells(self, size: int) -> int:
-        size = -(-size // 4)
-        return size // 16 if self.large else size // 8
+        return positions(self._steps, height), positions(self._steps, width)
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (B, C, H, W) -> feature map (B, 1024, h, w), values >= 0."""

@@ -8,7 +8,10 @@ import torchvision
 from torch import Tensor, nn
 
 from hpazoo.backbones import backbones
+from hpazoo.backbones._steps import Step, centres_of, least_size, positions
 
+# Conv2d_1a, 2a and 2b, pooling, Conv2d_4a, pooling, then Mixed_6a and 7a, whose branches agree.
+_STEPS: list[Step] = [(3, 2, 0), (3, 1, 0), (3, 1, 1), (3, 2, 0), (3, 1, 0), *[(3, 2, 0)] * 3]
 _AUXILIARY = "Mixed_6e"
 _CLASSIFIER = ("avgpool", "dropout", "fc")
 
@@ -18,13 +21,15 @@ class InceptionV3(nn.Module):
     """Inception v3 with a stem for any number of channels.
 
     Valid convolutions: 1024 px give a grid of 30, 384 px 10, 299 px 8, and position i of the grid
-    looks at pixel 37 + 32 i. The auxiliary map (stride 16, 62 positions at 1024 px) is the output
-    of Mixed_6e. Parameters are drawn at random from torch's generator; nothing is downloaded.
-    Szegedy et al. 2016, arXiv:1512.00567; used so in pudae/kaggle-hpa.
+    looks around the middle of pixel 37 + 32 i. The auxiliary map (stride 16, 62 positions at
+    1024 px) is the output of Mixed_6e. Parameters are drawn at random from torch's generator;
+    nothing is downloaded. Szegedy et al. 2016, arXiv:1512.00567; used so in pudae/kaggle-hpa and,
+    with the head `avg-max`, in CellProfiling/HPA-competition-solutions, bestfitting.
     """
 
-    gives: ClassVar[tuple[str, ...]] = ("feature-map", "auxiliary-map")
-    min_size: int = 75
+    gives: ClassVar[tuple[str, ...]] = ("feature-map", "auxiliary-map", "centres")
+    min_size: int = least_size(_STEPS)
+    centres: tuple[float, float] | None = centres_of(_STEPS)
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -46,7 +51,7 @@ class InceptionV3(nn.Module):
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the feature map of an image of this size."""
-        return _cells(height), _cells(width)
+        return positions(_STEPS, height), positions(_STEPS, width)
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (B, C, H, W) -> feature map (B, 2048, h, w), values >= 0."""
@@ -61,14 +66,3 @@ class InceptionV3(nn.Module):
             if name == _AUXILIARY:
                 auxiliary = features
         return features, auxiliary
-
-
-def _cells(size: int) -> int:
-    """Positions along one side: five valid 3 x 3 steps of stride 2, two of stride 1 between."""
-    size = _halve(size) - 2
-    size = _halve(size) - 2
-    return _halve(_halve(_halve(size)))
-
-
-def _halve(size: int) -> int:
-    return (size - 3) // 2 + 1

@@ -6,48 +6,55 @@ import functools
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import yaml
-
+from hpazoo.checkpoints.card_file import read_cards
 from hpazoo.paths import data_folder
+
+
+@dataclass(frozen=True)
+class CardFile:
+    """One file of a card, a fold or all there is."""
+
+    name: str
+    fold: int | None
+    sha256: str | None
+    """Published digest, 64 hexadecimal digits; None: the digest of the first use counts."""
+    bytes: int | None
+    sources: tuple[str, ...]
+    """Addresses in the order in which they are tried; none: nobody offers the file."""
 
 
 @dataclass(frozen=True)
 class Card:
     """One set of weights and all that travels with it.
 
-    `builds` holds `backbone` and `head` as in a spec, `input` size and normalisation, `classes` a
-    list of `registry/classes.yaml` (None: embeddings only). `status`: `released` (its files can be
-    had), `unavailable` (known, but nobody offers it; `note` says what is known).
+    `builds` holds `backbone` and `head` as in a spec, `input` size and normalisation; both are
+    empty for outlines and for what hpazoo cannot load. `classes` is a list of
+    `registry/classes.yaml` (None: no classes). `status`: `released` (its files can be had),
+    `unavailable` (known, but nobody offers all of it), `not-loadable` (hpazoo has no reader for its
+    format); `note` says more.
     """
 
     name: str
     title: str
+    role: Literal["classifier", "embeddings", "segmentation"]
     builds: dict[str, Any]
     input: dict[str, Any]
     classes: str | None
-    status: Literal["released", "unavailable"]
+    files: tuple[CardFile, ...]
+    format: str | None
+    licence: str
+    citation: str | None
     parent: str | None
+    """The card that the training started from."""
     trained_on: tuple[str, ...]
+    """Of `data_sets`; what a parent saw besides is said there."""
+    status: Literal["released", "unavailable", "not-loadable"]
     note: str
+    thread: str | None
 
-
-@functools.cache
-def _cards() -> dict[str, Card]:
-    text = (data_folder("registry") / "checkpoints.yaml").read_text(encoding="utf-8")
-    return {
-        name: Card(
-            name=name,
-            title=entry["title"],
-            builds=entry["builds"],
-            input=entry["input"],
-            classes=entry.get("classes"),
-            status=entry["status"],
-            parent=entry.get("parent"),
-            trained_on=tuple(entry.get("trained_on", ())),
-            note=entry.get("note", ""),
-        )
-        for name, entry in yaml.safe_load(text).items()
-    }
+    @property
+    def is_loadable(self) -> bool:
+        return self.status != "not-loadable"
 
 
 def card_names() -> list[str]:
@@ -56,3 +63,48 @@ def card_names() -> list[str]:
 
 def find_card(name: str) -> Card | None:
     return _cards().get(name)
+
+
+def data_sets() -> dict[str, str]:
+    """What `trained_on` speaks of: id -> description."""
+    return dict(_read()[0])
+
+
+@functools.cache
+def _read() -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+    return read_cards(data_folder("registry") / "checkpoints.yaml")
+
+
+@functools.cache
+def _cards() -> dict[str, Card]:
+    return {name: make_card(name, entry) for name, entry in _read()[1].items()}
+
+
+def make_card(name: str, entry: dict[str, Any]) -> Card:
+    """A card from an entry that `read_cards` found in order."""
+    return Card(
+        name=name,
+        title=entry["title"],
+        role=entry["role"],
+        builds=entry.get("builds") or {},
+        input=entry.get("input") or {},
+        classes=entry.get("classes"),
+        files=tuple(
+            CardFile(
+                name=file["name"],
+                fold=file.get("fold"),
+                sha256=file.get("sha256"),
+                bytes=file.get("bytes"),
+                sources=tuple(file.get("sources") or ()),
+            )
+            for file in entry["files"]
+        ),
+        format=entry.get("format"),
+        licence=entry["licence"],
+        citation=entry.get("citation"),
+        parent=entry.get("parent"),
+        trained_on=tuple(entry["trained_on"]),
+        status=entry["status"],
+        note=entry.get("note", ""),
+        thread=entry.get("thread"),
+    )

@@ -1,69 +1,175 @@
-"""Reading a file of weights without running anything that it may hold."""
+"""Reading a file of weights without running anything that it may hold.
+
+Safe against files made with bad intent: nothing in a file is imported, called or unpacked, memory
+grows with the file and not with what it promises, and a file is opened once, so that what is
+checked is what is read.
+"""
 
 from __future__ import annotations
 
-import re
+import os
 import struct
-import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from hpazoo.checkpoints import open_file
+from hpazoo.checkpoints.archives import (
+    Legacy,
+    Source,
+    ZipFile,
+    is_program,
+    read_values,
+    record_names,
+)
+from hpazoo.checkpoints.header import Entry, card_in, is_safetensors, read_header
+from hpazoo.checkpoints.pickled import RefusedError, Stored
 from hpazoo.errors import CheckpointError
 
 _CONTAINERS = ("state_dict", "model_state_dict", "model")
-_NOT_ALLOWED = re.compile(r"GLOBAL ([\w.]+)|(?:function|class) <?(?:class )?'?([\w.]+)'?>?")
+_ZIP = b"PK\x03\x04"
+_PICKLE = b"\x80"
+_DTYPES = {
+    **{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16},
+    **{"I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8},
+    **{"U64": torch.uint64, "U32": torch.uint32, "U16": torch.uint16, "U8": torch.uint8},
+    **{"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "BOOL": torch.bool},
+}
+_DAMAGE = (
+    *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError),
+    *(EOFError, OSError, MemoryError, struct.error, zipfile.BadZipFile),
+)
 
 
-def read_state(path: Path) -> dict[str, Any]:
+class State(dict[str, Any]):
+    """Names -> tensors, and the card that came with them."""
+
+    card: dict[str, Any] | None = None
+
+
+def read_state(path: Path) -> State:
     """Names -> tensors on the CPU, in the order of the file, without the prefix `module.`.
 
     Takes what `torch.save` wrote in any version, zip or the older pickle, also from a GPU: a state
-    dict, or a mapping that holds one as `state_dict`; and safetensors. Entries that are no tensors
-    are kept: it is for the caller to ignore and name them.
+    dict, or a mapping that holds one as `state_dict`; and safetensors, with hpazoo's card or
+    without. Entries that are no tensors are kept: it is for the caller to ignore and name them.
     """
-    if not path.is_file():
-        what = "is a folder, not a file" if path.is_dir() else "does not exist"
-        raise CheckpointError(f"{path} {what}; give the path of a file of weights")
-    _check_kind(path)
-    state = _state_of(path, _payload(path))
-    if not any(isinstance(value, Tensor) for value in state.values()):
-        names = ", ".join(map(repr, list(state)[:5])) or "none"
-        hint = ""
-        if any("optim" in str(name) for name in state):
-            hint = "; it looks like the state of an optimizer: take the file beside it"
-        raise CheckpointError(
-            f"{path} holds no weights: expected a state dict, or a mapping with one under "
-            f"'state_dict', found the keys {names}{hint}"
+    with open_file(path) as file:
+        start = file.read(512)
+        size = os.fstat(file.fileno()).st_size
+        _check_kind(path, start, size)
+        try:
+            return _state(path, file, start)
+        except RefusedError as error:
+            raise CheckpointError(f"{path} was not opened: {error}") from error
+        except _DAMAGE as error:
+            raise _damaged(path, size, error) from error
+
+
+def is_program_file(path: Path) -> bool:
+    """Whether a file is a TorchScript archive, by the names of its records."""
+    with open_file(path) as file:
+        try:
+            return file.read(4) == _ZIP and is_program(record_names(file))
+        except (*_DAMAGE, RefusedError):
+            return False
+
+
+def _state(path: Path, file: BinaryIO, start: bytes) -> State:
+    if is_safetensors(start):
+        return _safetensors(path, file)
+    source: Source
+    if start.startswith(_ZIP):
+        if is_program(record_names(file)):
+            raise RefusedError(
+                "it is a TorchScript archive, a program with weights inside; expected a state "
+                "dict, as torch.save(model.state_dict(), ...) writes it, or the backbone "
+                "'torchscript' with the head 'as-given', which run such a program"
+            )
+        source = ZipFile(file)
+    elif start[257:262] == b"ustar":
+        raise RefusedError(
+            "it is a tar archive, as torch wrote before version 0.1.10; unpack it, or load it there"
+            " and save its state dict with torch.save"
         )
-    return {str(key).removeprefix("module."): value for key, value in state.items()}
+    elif start.startswith(_PICKLE):
+        source = Legacy(file)
+    else:
+        raise ValueError(f"no file of weights begins with {start[:4]!r}")
+    state = _state_of(path, source.payload)
+    found = State()
+    for key, value in state.items():
+        name = _name(key, found)
+        found[name] = source.tensor(value) if isinstance(value, Stored) else value
+    return found
 
 
-def _state_of(path: Path, payload: Any) -> Mapping[Any, Any]:
-    if not isinstance(payload, Mapping):
+def _name(key: Any, found: Mapping[str, Any]) -> str:
+    if not isinstance(key, str):
+        raise RefusedError(f"it names tensors by keys that are no text (type {key.name})")
+    if not key.isprintable() or len(key) > 1000:
+        raise RefusedError(f"it names a tensor {key[:60]!r}, as no network does")
+    name = key.removeprefix("module.")
+    if name in found:
+        raise RefusedError(f"it holds {name[:100]!r} both with and without the prefix 'module.'")
+    return name
+
+
+def _state_of(path: Path, payload: Any) -> dict[Any, Any]:
+    if not isinstance(payload, dict):
+        kind = "tensor" if isinstance(payload, Stored) else type(payload).__name__
+        kind = getattr(payload, "name", kind)
         raise CheckpointError(
-            f"{path} holds a {type(payload).__name__}; expected a state dict, as "
+            f"{path} holds a {kind}; expected a state dict, as "
             "torch.save(model.state_dict(), ...) writes it"
         )
     for name in _CONTAINERS:
         inner = payload.get(name)
-        if isinstance(inner, Mapping):
-            return inner
-    return payload
+        if isinstance(inner, dict):
+            payload = inner
+            break
+    if not any(isinstance(value, Stored) for value in payload.values()):
+        raise _nothing(path, payload)
+    return dict(payload)
 
 
-def _check_kind(path: Path) -> None:
+def _safetensors(path: Path, file: BinaryIO) -> State:
+    header = read_header(file)
+    if not header.tensors:
+        raise _nothing(path, {})
+    found = State()
+    found.card = card_in(path, header.metadata)
+    for name, entry in header.tensors.items():
+        found[_name(name, found)] = _tensor(file, entry)
+    return found
+
+
+def _tensor(file: BinaryIO, entry: Entry) -> Tensor:
+    values = read_values(file, entry.start, entry.size)
+    dtype = _DTYPES[entry.dtype]
+    return (values != 0 if dtype == torch.bool else values.view(dtype)).reshape(entry.shape)
+
+
+def _nothing(path: Path, payload: Mapping[Any, Any]) -> CheckpointError:
+    texts = [name for name in payload if isinstance(name, str)]
+    names = ", ".join(repr(name[:60]) for name in texts[:5]) or "none"
+    hint = ""
+    if any("optim" in name for name in texts):
+        hint = "; it looks like the state of an optimizer: take the file beside it"
+    return CheckpointError(
+        f"{path} holds no weights: expected a state dict, or a mapping with one under "
+        f"'state_dict', found the keys {names}{hint}"
+    )
+
+
+def _check_kind(path: Path, start: bytes, size: int) -> None:
     """Refuse, by its first bytes, what is no file of weights at all."""
-    size = path.stat().st_size
     if not size:
         raise CheckpointError(f"{path} is empty (0 bytes); fetch it again")
-    with path.open("rb") as file:
-        start = file.read(512)
     text = start.decode("latin-1").lstrip("\xef\xbb\xbf \t\r\n").lower()
     if text.startswith(("<!doctype", "<html", "<?xml", "<head")):
         raise CheckpointError(
@@ -82,85 +188,13 @@ def _check_kind(path: Path) -> None:
         )
 
 
-def _payload(path: Path) -> Any:
-    if _is_safetensors(path):
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(path)
-        except Exception as error:
-            raise _damaged(path, error) from error
-    if zipfile.is_zipfile(path):
-        _check_archive(path)
-    try:
-        # Only tensors and plain data are made; the warning is about pickles by other programs.
-        with warnings.catch_warnings(), torch.serialization.safe_globals(_numpy_globals()):
-            warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        code = _NOT_ALLOWED.search(str(error))
-        if code:
-            raise CheckpointError(
-                f"{path} was not opened: it holds more than weights and asks for "
-                f"'{code[1] or code[2]}', which could run any code; expected tensors only, as "
-                "torch.save(model.state_dict(), ...) writes them"
-            ) from error
-        raise _damaged(path, error) from error
-
-
-def _is_safetensors(path: Path) -> bool:
-    """By the header: its length in 8 bytes, then JSON."""
-    with path.open("rb") as file:
-        start = file.read(9)
-    if len(start) < 9 or start[8:] != b"{":
-        return False
-    return bool(8 + struct.unpack("<Q", start[:8])[0] <= path.stat().st_size)
-
-
-def _check_archive(path: Path) -> None:
-    """Torch reads tensors from an archive without looking at its checksums."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            broken = None if _scripted(names) else archive.testzip()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise _damaged(path, error) from error
-    if _scripted(names):
-        raise CheckpointError(
-            f"{path} is a TorchScript archive, a program with weights inside; expected a state "
-            "dict, as torch.save(model.state_dict(), ...) writes it"
-        )
-    if not any(name.endswith("data.pkl") for name in names):
-        raise CheckpointError(
-            f"{path} is a zip archive of {', '.join(names[:3]) or 'nothing'}, not weights; unpack "
-            "it and give the file inside"
-        )
-    if broken:
-        raise _damaged(path, ValueError(f"the checksum of {broken} is wrong"))
-
-
-def _scripted(names: list[str]) -> bool:
-    return any(name.endswith("constants.pkl") or "/code/" in name for name in names)
-
-
-def _damaged(path: Path, error: Exception) -> CheckpointError:
+def _damaged(path: Path, size: int, error: BaseException) -> CheckpointError:
     cause = (str(error).strip().splitlines() or [""])[0][:160]
+    if isinstance(error, zipfile.BadZipFile) and cause.startswith("Bad CRC-32 for file"):
+        record = cause.removeprefix("Bad CRC-32 for file").strip(" '")
+        cause = f"the checksum of {record} is wrong"
     return CheckpointError(
-        f"{path} ({path.stat().st_size} bytes) is damaged or not a file of weights: "
+        f"{path} ({size} bytes) is damaged or not a file of weights: "
         f"{type(error).__name__}{f': {cause}' if cause else ''}; expected what torch.save writes; "
         "fetch it again and compare its size"
     )
-
-
-def _numpy_globals() -> list[Any]:
-    """What numpy's scalars and arrays, such as a best score, are pickled with; numbers only."""
-    allowed: list[Any] = [
-        np.dtype,
-        np.ndarray,
-        *{type(np.dtype(code)) for code in "?bBhHiIlLqQefd"},
-    ]
-    for made in (np.float64(0), np.zeros(1)):
-        function: Any = made.__reduce__()[0]
-        for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-            allowed.append((function, f"{module}.{function.__name__}"))
-    return allowed

@@ -113,6 +113,8 @@ def _summary(run: Run) -> None:
         console.print(
             f"stamped '{run.stamp}': these numbers mean nothing", markup=False, soft_wrap=True
         )
+    for note in run.notes[:5]:
+        console.print(note, markup=False, soft_wrap=True)
     for record in run.set_aside[:10]:
         console.print(f"set aside {record.id}: {record.set_aside}", markup=False, soft_wrap=True)
     if len(run.set_aside) > 10:

@@ -6,7 +6,6 @@ import importlib.util
 import re
 import textwrap
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -22,6 +21,7 @@ from hpazoo.registry import KINDS, Component, registry_of
 def command(kind: str, name: str) -> None:
     """Show one component: what it does, what a spec may set, where its code is."""
     from hpazoo.spec.catalog import components, description
+    from hpazoo.spec.words import as_yaml, values_in_words
 
     kind = registry_of(kind).kind
     known = components(kind)
@@ -36,8 +36,10 @@ def command(kind: str, name: str) -> None:
     if found.parameters:
         click.echo("Parameters")
         for key, entry in found.parameters.items():
-            default = "required" if entry.get("required") else f"default {_yaml(entry['default'])}"
-            click.echo(f"  {key}: {_type(entry['schema'])}, {default}")
+            default = (
+                "required" if entry.get("required") else f"default {as_yaml(entry['default'])}"
+            )
+            click.echo(f"  {key}: {values_in_words(entry['schema'])}, {default}")
             if entry["doc"]:
                 click.echo(
                     textwrap.fill(
@@ -49,49 +51,6 @@ def command(kind: str, name: str) -> None:
         if names:
             click.echo(f"{label}: {', '.join(names)}")
     click.echo(f"Code: {_where(known[name])}")
-
-
-def _type(schema: dict[str, Any]) -> str:
-    if "$ref" in schema:
-        return f"a {KINDS.get(schema['$ref'].rpartition('/')[2], 'component')}"
-    if "enum" in schema:
-        return " | ".join(_yaml(value) for value in schema["enum"])
-    types: Any = schema.get("type", "value")
-    words = {
-        "integer": "whole number",
-        "number": "number",
-        "string": "text",
-        "boolean": "true | false",
-        "array": "list",
-        "null": "null",
-    }
-    several: list[str] = types if isinstance(types, list) else [types]
-    text = " | ".join(words.get(one, one) for one in several)
-    if "x-reference" in schema:
-        text = f"name of a {schema['x-reference']}" if schema["x-reference"] != "path" else "path"
-    if types == "array":
-        text += f" of {_type(schema['items'])}"
-    bounds = [
-        f"{sign} {schema[key]}"
-        for key, sign in (
-            ("minimum", ">="),
-            ("exclusiveMinimum", ">"),
-            ("maximum", "<="),
-            ("exclusiveMaximum", "<"),
-        )
-        if key in schema
-    ]
-    return text + (f" ({', '.join(bounds)})" if bounds else "")
-
-
-def _yaml(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return "[" + ", ".join(_yaml(item) for item in value) + "]"
-    return str(value)
 
 
 def _where(component: Component) -> str:

@@ -14,7 +14,11 @@ ensembles = Registry("ensembles")
 
 
 class Ensemble(Protocol):
-    """Built without positional values."""
+    """Built without positional values.
+
+    One that has to know all fields first also has `fit(probabilities)`; it is called once, before
+    the first blend, with an iterator over the (members, N, classes) of all fields.
+    """
 
     uses_weights: ClassVar[bool]
     """Whether a member's `weight` matters; a weight that would be ignored is refused."""

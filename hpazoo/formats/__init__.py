@@ -14,7 +14,11 @@ class Format(Protocol):
     """Built without positional values."""
 
     def recognises(self, keys: Mapping[str, Any]) -> bool:
-        """Whether these keys (prefix `module.` already removed) are of this format."""
+        """Whether these keys (prefix `module.` already removed) are of this format.
+
+        The values are tensors and whatever else the file holds beside them; where the file has a
+        card of hpazoo's in its header, it is `keys.card`.
+        """
         ...
 
     def rename(self, key: str) -> str | None:

@@ -1,13 +1,14 @@
-"""State dicts of pudae's attention Inception v3 of 2018."""
+"""State dicts of pudae's networks of 2018: attention Inception v3 and SE-ResNeXt-50, ResNet-34."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from hpazoo.formats import formats
 
-_UNUSED = ("cnn.AuxLogits.", "cnn.fc.")
+_UNUSED = ("cnn.AuxLogits.", "cnn.fc.", "cnn.last_linear.")
 _HEAD = {
     "last_linear": "head.logit",
     "attention": "head.attention",
@@ -28,29 +29,40 @@ _STAGES = {
     **{f"features_b.{i}": f"Mixed_7{letter}" for i, letter in enumerate("abc")},
 }
 
+# The ResNet as such, and the SE-ResNeXt inside the attention network, with pretrainedmodels' names.
+_RESNET = re.compile(r"(?:conv1|bn1|layer[1-4])\.")
+_SENET = re.compile(r"cnn\.(?=layer[0-4]\.)")
+
 
 @formats.register
 class Pudae:
     """pudae/kaggle-hpa, `models/model_factory.py`; epochs as well as averaged weights (SWA).
 
-    Every tensor of the backbone is saved twice, under torchvision's name (`cnn.`) and under its
+    Every tensor of the Inception is saved twice, under torchvision's name (`cnn.`) and under its
     place in `features_a` or `features_b`. Where the copies differ, the latter is the one in use.
+    The SE-ResNeXt fits the backbone `{type: timm, name: legacy_seresnext50_32x4d}`.
     """
 
     overridden = ("cnn.",)
 
     def recognises(self, keys: Mapping[str, Any]) -> bool:
-        """An Inception v3 under one of its names, and the attention head."""
-        return {"last_linear.weight", "attention.weight"} <= keys.keys() and any(
-            key.startswith(("cnn.Mixed_", "features_a.")) for key in keys
-        )
+        """One of the networks under one of its names, and its last layer."""
+        if "last_linear.weight" not in keys:
+            return False
+        if "attention.weight" in keys:
+            return any(key.startswith(("cnn.Mixed_", "cnn.layer0.", "features_a.")) for key in keys)
+        return {"conv1.weight", "bn1.weight", "layer4.0.conv1.weight"} <= keys.keys()
 
     def rename(self, key: str) -> str | None:
         """The Model's name of one of the file's keys; None: the network does not use it."""
         if key.startswith(_UNUSED):
             return None
+        if _SENET.match(key):
+            return _SENET.sub("backbone.network.", key, count=1)
         if key.startswith("cnn."):
             return f"backbone.layers.{key.removeprefix('cnn.')}"
+        if _RESNET.match(key):
+            return f"backbone.layers.{key}"
         first, _, rest = key.partition(".")
         if first in _HEAD:
             return f"{_HEAD[first]}.{rest}"

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from pathlib import Path
 
 from hpazoo.errors import HpazooError
-from hpazoo.fields import CHANNELS
+from hpazoo.readers._field_names import SUFFIXES, channel_of
 
 Found = dict[str, dict[str, list[Path]]]
 """Field id -> channel -> the files that claim it."""
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".tif.gz", ".tiff.gz")
-_CHANNEL = "|".join(CHANNELS)
-_FILE = re.compile(
-    rf"(?P<id>.+)_(?P<channel>{_CHANNEL})({'|'.join(map(re.escape, SUFFIXES))})",
-    re.IGNORECASE | re.DOTALL,
-)
-# `800_A6_1_blue_red_green.jpg` is a composite of the atlas, not the green of `800_A6_1_blue_red`.
-_COMPOSITE = re.compile(rf".+_({_CHANNEL})", re.IGNORECASE)
 
 
 def find_channel_files(root: Path) -> Found:
@@ -43,10 +33,10 @@ def find_channel_files(root: Path) -> Found:
         for name in sorted(files):
             if name.startswith("."):
                 continue
-            match = _FILE.fullmatch(name)
-            if match and not _COMPOSITE.fullmatch(match["id"]):
-                channels = found.setdefault(match["id"], {})
-                channels.setdefault(match["channel"].lower(), []).append(Path(folder, name))
+            if known := channel_of(name):
+                field, channel = known
+                _check_name(folder, name)
+                found.setdefault(field, {}).setdefault(channel, []).append(Path(folder, name))
             elif len(others) < 3:
                 others.append(name)
     if not found:
@@ -56,6 +46,17 @@ def find_channel_files(root: Path) -> Found:
             f"{', '.join(SUFFIXES)}, also in sub-folders; {what}"
         )
     return found
+
+
+def _check_name(folder: str, name: str) -> None:
+    """An id goes into tables and file names, which are UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise HpazooError(
+            f"{folder!a}: the file name {name!a} is not UTF-8; rename this file (it may come from "
+            "an old archive)"
+        ) from error
 
 
 def _refuse(error: OSError) -> None:

@@ -28,6 +28,9 @@ from hpazoo.runner.worker import MASK_SUFFIXES
 _KEY = b"hpazoo.key"
 _FIELDS = b"hpazoo.fields"
 
+EMBEDDING = "hpazoo.embedding"
+"""Column of a member's part that holds embeddings; no class is called so."""
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -96,10 +99,11 @@ class RunFolder:
         return found if isinstance(found, dict) else {}
 
     def outputs(self, lock: Mapping[str, Any]) -> list[Path]:
-        """Files that a lock names as outputs; nothing outside the folder."""
+        """Files and folders that a lock names as outputs; nothing outside the run's own folder."""
         named = lock.get("outputs")
         names = named if isinstance(named, dict) else {}
-        return [self.path / name for name in names if isinstance(name, str) and "/" not in name]
+        plain = (n for n in names if isinstance(n, str) and "/" not in n and n not in (".", ".."))
+        return [self.path / name for name in plain]
 
     def _is_new(self) -> bool:
         """Killed between the making of the folder and its first lock."""
@@ -109,8 +113,10 @@ class RunFolder:
         """Remove what runs write, and nothing else."""
         for name in ("masks", "members", "old"):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for file in (*self.outputs(lock), self.set_aside, self.lock):
-            file.unlink(missing_ok=True)
+        for path in (*self.outputs(lock), self.set_aside, self.lock):
+            if path.is_dir():
+                shutil.rmtree(path)
+            path.unlink(missing_ok=True)
 
     def _claim(self) -> None:
         """Hold the log while this process lives; the system lets go of it however it ends."""
@@ -185,6 +191,7 @@ class RunFolder:
             **{axis: boxes[:, k] for k, axis in enumerate(("y0", "x0", "y1", "x1"))},
             "area": _joined([c.areas for _, c in cells], np.int64),
             "touches_border": _joined([c.touches_border for _, c in cells], np.bool_),
+            "nucleus": _joined([c.nuclei for _, c in cells if c.nuclei is not None], np.int64),
         }
         records = json.dumps([vars(record) for record in segmented.records], ensure_ascii=False)
         write_part(self._cells_part(shard), columns, key, {_FIELDS: records.encode()})
@@ -207,6 +214,7 @@ class RunFolder:
                     boxes[rows],
                     column["area"][rows],
                     column["touches_border"][rows],
+                    column["nucleus"][rows],
                 )
         return Segmented(records, cells)
 

@@ -83,12 +83,14 @@ def versions() -> dict[str, str]:
 
 
 def compare_start(
-    locked: Mapping[str, Any], weights: Mapping[str, Sequence[tuple[str, str]]]
+    locked: Mapping[str, Any],
+    weights: Mapping[str, Sequence[tuple[str, str]]],
+    files: Mapping[str, str],
 ) -> list[str]:
     """Remarks on a lock that is repeated; HpazooError if its weights are not the ones found."""
     differ = []
-    for model, files in locked.get("checkpoints", {}).items():
-        wanted = [entry["sha256"] for entry in files]
+    for model, entries in locked.get("checkpoints", {}).items():
+        wanted = [entry["sha256"] for entry in entries]
         found = [value for _, value in weights.get(model, ())]
         if model in weights and wanted != found:
             differ.append(
@@ -96,9 +98,12 @@ def compare_start(
                 f"    locked: {', '.join(wanted) or 'random weights'}\n"
                 f"    found:  {', '.join(found) or 'random weights'}"
             )
+    for name, wanted_file in locked.get("files", {}).items():
+        if name in files and files[name] != wanted_file:
+            differ.append(f"  {name}\n    locked: {wanted_file}\n    found:  {files[name]}")
     if differ:
         raise HpazooError(
-            "weights are not those that the lock names:\n" + "\n".join(differ) + "\n"
+            "weights or other files are not those that the lock names:\n" + "\n".join(differ) + "\n"
             "give the same files, or remove 'lock:' from the spec to begin a new run"
         )
     remarks = []
@@ -120,7 +125,14 @@ def images_digest(fields: Sequence[tuple[str, str]]) -> str:
 
 
 def outputs_digests(folder: Path, files: Sequence[Path]) -> dict[str, str]:
-    return {str(file.relative_to(folder)): sha256(file) for file in sorted(files)}
+    """Digest of each file, by its name; of a folder that of the names and digests in it."""
+    return {str(path.relative_to(folder)): _digest_of(path) for path in sorted(files)}
+
+
+def _digest_of(path: Path) -> str:
+    if not path.is_dir():
+        return sha256(path)
+    return digest([[file.name, sha256(file)] for file in sorted(path.iterdir())])
 
 
 def compare_end(locked: Mapping[str, Any], done: Mapping[str, Any]) -> list[str]:

@@ -5,33 +5,45 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import yaml
 
 from hpazoo.checkpoints.load import load_checkpoint
-from hpazoo.classes import ClassList, class_list, lost_in_map, map_probabilities
+from hpazoo.classes import NO_CLASSES, ClassList, class_list, lost_in_map, map_probabilities
 from hpazoo.errors import HpazooError
 from hpazoo.fields import View
 from hpazoo.models import Model, build_model
 from hpazoo.regions import Regions
 from hpazoo.spec.resolution import Model as ModelSpec
+from hpazoo.strategies import Strategy
+from hpazoo.views import Views
 
 _DTYPES = {"bf16": torch.bfloat16, "16": torch.float16}
+
+
+class Answer(NamedTuple):
+    """What a network says of the rows of a view: probabilities (rows, classes of the spec), and
+    embeddings (rows, d) if they were asked for.
+    """
+
+    probabilities: np.ndarray
+    embeddings: np.ndarray | None
 
 
 class Network:
     """A model of the spec: one network, or one per fold, whose probabilities are averaged."""
 
     def __init__(self, spec: ModelSpec, files: Sequence[Path], target: ClassList) -> None:
-        self.source = class_list(spec.classes)
-        self.target = target
+        self.source = NO_CLASSES if spec.classes is None else class_list(spec.classes)
+        self.target = target if self.source else NO_CLASSES
         config = {"backbone": spec.backbone, "head": spec.head, "input": spec.input._asdict()}
         # said aloud, because a file of weights does not tell variants without parameters apart
         built = f"{_said(spec.backbone)} + {_said(spec.head)} at {spec.input.size} px"
         self.reports: list[str] = []
-        if self.source != target:
+        if self.source != self.target:
             lost, never = lost_in_map(self.source, target)
             text = f"{self.source.name} -> {target.name} by maximum"
             self.reports.append(f"{text}; lost: {_names(lost)}; never predicted: {_names(never)}")
@@ -42,7 +54,10 @@ class Network:
             self.folds.append(model.eval())
         if not files:
             self.reports.append(f"{built}: random weights")
-            self.folds.append(build_model(config, self.source, seed=spec.name).eval())
+            model = build_model(config, self.source, seed=spec.name)
+            if hasattr(model.backbone, "answer_at_random"):
+                model.backbone.answer_at_random()
+            self.folds.append(model.eval())
 
     @property
     def min_size(self) -> int:
@@ -54,9 +69,44 @@ class Network:
             model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def predict(
-        self, views: Sequence[View], over: str, device: str, precision: str
-    ) -> list[np.ndarray]:
-        """Probabilities (rows, classes of the spec) of each view; views are of one size."""
+        self,
+        shown: Sequence[View],
+        strategy: Strategy,
+        forms: Views | None,
+        device: str,
+        precision: str,
+        *,
+        embed: bool = False,
+    ) -> list[Answer]:
+        """What the network says of each view; views are of one size.
+
+        `forms` shows each view several times over. In this order: sigmoid, forms, folds, classes.
+        """
+        rounds = [list(shown)]
+        if forms is not None:
+            rounds = [list(one) for one in zip(*map(forms.of, shown), strict=True)]
+        total = np.zeros((sum(len(view.cells) for view in shown), len(self.source)), np.float64)
+        embeddings = None
+        with torch.inference_mode(), _precision(device, precision), _explained():
+            # a form at a time for all folds, so that pixels and regions are made once
+            said = [self._say(views, strategy, device) for views in rounds]
+        for fold in range(len(self.folds)):
+            each = np.stack([answers[fold][0] for answers in said])
+            total += each[0] if forms is None else forms.blend(each)
+        if embed:
+            # the first fold's: the spaces of two networks do not compare
+            each = np.stack([answers[0][1] for answers in said])
+            embeddings = each.mean(axis=0, dtype=np.float64).astype(np.float32)
+        mean = (total / len(self.folds)).astype(np.float32)
+        mapped = map_probabilities(mean, self.source, self.target)
+        ends = np.cumsum([len(view.cells) for view in shown])[:-1]
+        each_embedding = [None] * len(shown) if embeddings is None else np.split(embeddings, ends)
+        return list(map(Answer, np.split(mapped, ends), each_embedding))
+
+    def _say(
+        self, views: Sequence[View], strategy: Strategy, device: str
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Probabilities (rows, classes) float64 and embeddings (rows, d) float32 of each fold."""
         pixels = torch.from_numpy(np.stack([view.pixels for view in views])).to(device)
         images = pixels.float().div_(255).contiguous(memory_format=torch.channels_last)
         statistics = None
@@ -64,18 +114,28 @@ class Network:
         if known:
             statistics = torch.from_numpy(np.stack(known)).to(device)
         labels = [view.labels for view in views if view.labels is not None]
-        total = np.zeros((sum(len(view.cells) for view in views), len(self.source)), np.float64)
-        with torch.inference_mode(), _precision(device, precision), _explained():
-            for model in self.folds:
-                regions = None
-                if labels:
-                    grid = model.grid(images.shape[2], images.shape[3])
-                    regions = Regions.from_masks(labels, grid=grid, over=over).to(device)
-                logits = model(images, regions, statistics=statistics)
-                total += torch.sigmoid(logits.float()).double().cpu().numpy()
-        mean = (total / len(self.folds)).astype(np.float32)
-        mapped = map_probabilities(mean, self.source, self.target)
-        return np.split(mapped, np.cumsum([len(view.cells) for view in views])[:-1])
+        regions = None
+        if labels:
+            regions = self._regions(labels, strategy, images.shape[2], images.shape[3]).to(device)
+        found = []
+        for model in self.folds:
+            features = model.features(images, statistics=statistics)
+            logits, embedding = model.read(features, regions)
+            probabilities = torch.sigmoid(logits.float()).double().cpu().numpy()
+            found.append((probabilities, embedding.float().cpu().numpy()))
+        return found
+
+    def _regions(
+        self, labels: Sequence[np.ndarray], strategy: Strategy, height: int, width: int
+    ) -> Regions:
+        model = self.folds[0]
+        centres = None
+        if getattr(strategy, "align", "partition") == "receptive-field":
+            found = model.backbone.centres
+            assert found is not None  # the spec was checked for it
+            centres = found, (height, width)
+        grid = model.grid(height, width)
+        return Regions.from_masks(labels, grid=grid, over=strategy.over, centres=centres)
 
 
 def _names(names: Sequence[str]) -> str:

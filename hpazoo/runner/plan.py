@@ -73,13 +73,14 @@ def make_plan(
     weights: Mapping[str, Sequence[str]],
     stamp: Callable[[str], str],
     code: Mapping[str, str],
+    programs: Mapping[str, str],
     members: bool,
 ) -> Plan:
     """Compare the parts that are there with what the spec, weights and images ask for.
 
     `weights` are the digests of each model's files; `stamp` tells whether the files behind a field
-    changed, `code` where components come from that are not hpazoo's own; without `members` only
-    cells are wanted.
+    changed, `code` where components come from that are not hpazoo's own, `programs` the digests of
+    those that the segmenter runs; without `members` only cells are wanted.
     """
     looks: list[dict[str, Any]] = []
     look_of: dict[str, int] = {}
@@ -92,7 +93,8 @@ def make_plan(
     for shard in shards:
         stamps = [[field, stamp(field)] for field in shard.fields]
         sources = [spec.resolved["images"], spec.resolved["masks"]]
-        segmented = digest("segment", VERSION, sources, stamps, dict(code))
+        run_by = [dict(programs), settings.device] if programs else []
+        segmented = digest("segment", VERSION, sources, stamps, dict(code), run_by)
         keys = {name: _member_key(spec, name, settings, weights, segmented) for name in look_of}
         segment = not folder.is_segmented(shard, segmented, members_digest(keys))
         # a shard that is segmented anew may find other fields in order, so its members follow
@@ -116,7 +118,8 @@ def _member_key(
     random = member.model if not weights[member.model] else ""
     how = [settings.device, settings.threads, settings.batch_size, settings.precision]
     classes = spec.resolved["classes"]
-    made_from = [model, list(weights[member.model]), random, member.strategy, classes, how]
+    shown = [member.strategy, member.views, member.embeds]
+    made_from = [model, list(weights[member.model]), random, shown, classes, how]
     return digest("member", VERSION, torch, json.loads(json.dumps(made_from)), segmented)
 
 

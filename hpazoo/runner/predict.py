@@ -7,16 +7,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from hpazoo.fields import Cells, FieldRecord, View
 from hpazoo.runner.feed import Feed
-from hpazoo.runner.folder import RunFolder, Segmented, write_part
-from hpazoo.runner.networks import Network
+from hpazoo.runner.folder import EMBEDDING, RunFolder, Segmented, write_part
+from hpazoo.runner.networks import Answer, Network
 from hpazoo.runner.options import Settings
 from hpazoo.runner.plan import Plan, ShardPlan, members_digest
 from hpazoo.runner.worker import Aside, Job, Seen, Shown
 from hpazoo.spec import Spec
-from hpazoo.strategies import strategies
+from hpazoo.strategies import Strategy, strategies
+from hpazoo.views import Views, views
 
 Report = Callable[[str, str], None]
 """Called with (field, reason it was set aside or ''), once per field."""
@@ -66,14 +68,19 @@ class _ShardWork:
         self.settings = settings
         self.shard = shard
         self.networks = networks
-        self.classes = next(iter(networks.values())).target.names if networks else ()
         self.members = {m.name: m for m in spec.members if m.name in shard.missing}
-        self.over = {n: strategies.build(m.strategy).over for n, m in self.members.items()}
+        self.strategies: dict[str, Strategy] = {
+            name: strategies.build(member.strategy) for name, member in self.members.items()
+        }
+        self.forms: dict[str, Views | None] = {
+            name: None if member.views is None else views.build(member.views)
+            for name, member in self.members.items()
+        }
         self.by_look: dict[int, list[str]] = defaultdict(list)
         for name in self.members:
             self.by_look[plan.look_of[name]].append(name)
         self.waiting: dict[tuple[Any, ...], list[tuple[str, View]]] = defaultdict(list)
-        self.rows: dict[str, list[tuple[str, np.ndarray, np.ndarray]]] = {
+        self.rows: dict[str, list[tuple[str, np.ndarray, Answer]]] = {
             name: [] for name in self.members
         }
         self.records: dict[str, FieldRecord] = {}
@@ -123,18 +130,20 @@ class _ShardWork:
         folder.write_segmented(shard, self.shard.segmented, found)
 
     def _run(self, look: int, batch: list[tuple[str, View]]) -> None:
-        views = [view for _, view in batch]
+        shown = [view for _, view in batch]
         for name in self.by_look[look]:
             member = self.members[name]
-            probabilities = self.networks[member.model].predict(
-                views,
-                self.over[name],
+            answers = self.networks[member.model].predict(
+                shown,
+                self.strategies[name],
+                self.forms[name],
                 self.settings.device,
                 self.settings.precision,
+                embed=member.embeds,
             )
             self.rows[name].extend(
-                (field, view.cells, values)
-                for (field, view), values in zip(batch, probabilities, strict=True)
+                (field, view.cells, answer)
+                for (field, view), answer in zip(batch, answers, strict=True)
             )
 
     def _table(self, name: str) -> dict[str, Any]:
@@ -145,17 +154,28 @@ class _ShardWork:
             [np.full(len(cells), order[field]) for field, cells, _ in rows] or [np.zeros(0, int)]
         )
         cells = np.concatenate([c for _, c, _ in rows] or [np.zeros(0, np.int64)]).astype(np.int64)
-        values = np.concatenate(
-            [v for _, _, v in rows] or [np.zeros((0, len(self.classes)), np.float32)]
-        )
         keys, inverse = np.unique(np.stack([fields, cells], axis=1), axis=0, return_inverse=True)
-        total = np.zeros((len(keys), len(self.classes)), np.float64)
-        np.add.at(total, inverse.ravel(), values)
-        count = np.bincount(inverse.ravel(), minlength=len(keys))[:, None]
-        mean = (total / np.maximum(count, 1)).astype(np.float32)
+        classes = self.networks[self.members[name].model].target.names
+        empty = np.zeros((0, len(classes)), np.float32)
+        values = np.concatenate([answer.probabilities for _, _, answer in rows] or [empty])
+        mean = _means(values, inverse.ravel(), len(keys))
         names = np.asarray(self.shard.shard.fields, dtype=object)
-        return {
+        table: dict[str, Any] = {
             "field": names[keys[:, 0]].tolist(),
             "cell": keys[:, 1],
-            **{class_name: mean[:, k] for k, class_name in enumerate(self.classes)},
+            **{class_name: mean[:, k] for k, class_name in enumerate(classes)},
         }
+        embeddings = [a.embeddings for _, _, a in rows if a.embeddings is not None]
+        if embeddings:
+            vectors = _means(np.concatenate(embeddings), inverse.ravel(), len(keys))
+            flat = pa.array(vectors.ravel())
+            table[EMBEDDING] = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+        return table
+
+
+def _means(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+    """Rows (n, d) -> the mean of each group of rows, (groups, d) float32."""
+    total = np.zeros((groups, values.shape[1]), np.float64)
+    np.add.at(total, group, values)
+    count = np.bincount(group, minlength=groups)[:, None]
+    return (total / np.maximum(count, 1)).astype(np.float32)

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpazoo.checkpoints.cards import find_card
-from hpazoo.errors import FieldError, HpazooError
+from hpazoo.checkpoints.store import local_files
+from hpazoo.errors import FieldError, HpazooError, UsageError
 from hpazoo.paths import natural_order, user_path
 from hpazoo.readers import Reader, readers
+from hpazoo.runner.asked import program_files, table_files
 from hpazoo.runner.options import Settings
-from hpazoo.segmenters import Segmenter, segmenters
+from hpazoo.runner.worker import build_segmenter
+from hpazoo.segmenters import Segmenter
 from hpazoo.spec import Model, Spec
 
 BYTES_PER_FIELD = 1_000_000
@@ -38,6 +41,10 @@ class Ready:
     fields: list[str]
     files: dict[str, list[Path]]
     """Weights of each model; none: random ones, asked for."""
+    programs: dict[str, str]
+    """Digests of the files behind the cards that the segmenter names."""
+    tables: dict[str, str]
+    """Digests of the files that blend, corrections and writers read."""
 
     def stamp(self, field: str) -> str:
         try:
@@ -53,7 +60,7 @@ def preflight(spec: Spec, settings: Settings, folder: Path, models: Collection[s
     data = Path(settings.data)
     items: list[str] = []
     reader: Reader = readers.build(spec.resolved["images"], data)
-    segmenter: Segmenter = segmenters.build(spec.resolved["masks"], data)
+    segmenter = build_segmenter(spec.resolved["masks"], data, settings.device)
     fields: list[str] = []
     try:
         fields = reader.ids()[: settings.limit]
@@ -62,6 +69,18 @@ def preflight(spec: Spec, settings: Settings, folder: Path, models: Collection[s
     if fields:
         items.extend(_masks(segmenter, fields))
         items.extend(_disk(folder, len(fields)))
+    programs: dict[str, str] = {}
+    tables: dict[str, str] = {}
+    try:
+        programs = program_files(spec)
+    except HpazooError as error:
+        items.extend(str(error).splitlines())
+    try:
+        tables = table_files(spec, data) if models else {}
+    except UsageError:
+        raise
+    except HpazooError as error:
+        items.extend(str(error).splitlines())
     files: dict[str, list[Path]] = {}
     for name in models:
         try:
@@ -70,7 +89,7 @@ def preflight(spec: Spec, settings: Settings, folder: Path, models: Collection[s
             items.append(str(error))
     if items:
         raise MissingError(items)
-    return Ready(reader, segmenter, fields, files)
+    return Ready(reader, segmenter, fields, files, programs, tables)
 
 
 def weights_of(model: Model, data: Path) -> list[Path]:
@@ -83,11 +102,20 @@ def weights_of(model: Model, data: Path) -> list[Path]:
             "or try shapes with --random-weights"
         )
     card = find_card(wanted)
-    if card is not None:
+    if card is not None and card.role == "segmentation":
         raise HpazooError(
-            f"weights of model '{model.name}': card '{card.name}' is {card.status}. {card.note} "
-            f"If you have the file, give it with {option}; or try shapes with --random-weights"
+            f"weights of model '{model.name}': card '{card.name}' is for a segmenter, "
+            "not for a model"
         )
+    if card is not None:
+        try:
+            return local_files(card)
+        except HpazooError as error:
+            raise HpazooError(
+                f"weights of model '{model.name}': {error}\n"
+                f"  for this run alone: {option}, where the spec says backbone, head and input "
+                "itself; or try shapes with --random-weights"
+            ) from error
     path = user_path(data, wanted)
     if path.is_file():
         return [path]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,34 +16,49 @@ from hpazoo.ensembles import Ensemble, ensembles
 from hpazoo.errors import HpazooError
 from hpazoo.fields import Cells, FieldRecord
 from hpazoo.imageio import read_label_image
-from hpazoo.postprocessors import Postprocessor, postprocessors
-from hpazoo.runner.folder import RunFolder
+from hpazoo.postprocessors import Postprocessor, Seen, postprocessors
+from hpazoo.runner.folder import EMBEDDING, RunFolder
 from hpazoo.runner.plan import Plan, ShardPlan
 from hpazoo.runner.worker import mask_file
-from hpazoo.spec import Spec
+from hpazoo.spec import Member, Spec
 from hpazoo.writers import FieldResult
 
+Embeddings = dict[str, tuple[np.ndarray, np.ndarray]]
+"""Member -> ids of cells and their vectors."""
 
-def results(spec: Spec, classes: ClassList, folder: RunFolder, plan: Plan) -> Iterator[FieldResult]:
-    """Results of all fields that were not set aside, sorted by id; a shard in memory at a time."""
-    blend: Ensemble = ensembles.build(spec.resolved["ensemble"])
-    corrections: list[Postprocessor] = [
-        postprocessors.build(config, classes) for config in spec.resolved["postprocess"]
-    ]
-    weights = np.asarray([member.weight for member in spec.members])
-    for shard in plan.shards:
-        segmented = folder.segmented(shard.shard)
-        members = [_by_field(folder, member.name, shard, classes) for member in spec.members]
-        for record in segmented.records:
-            if record.set_aside:
-                continue
-            cells = segmented.cells[record.id]
-            stacked = np.stack(
-                [_aligned(m.get(record.id), cells, record, classes) for m in members]
-            )
-            values = blend.blend(stacked, weights)
-            for correction in corrections:
-                values = correction.correct(values)
+
+class Results:
+    """The corrected blend of all fields that were not set aside.
+
+    Steps that have to know all fields first (`fit`) see them once, in order, before the first
+    result is given out.
+    """
+
+    def __init__(
+        self, spec: Spec, classes: ClassList, data: Path, folder: RunFolder, plan: Plan
+    ) -> None:
+        self.spec = spec
+        self.classes = classes
+        self.folder = folder
+        self.plan = plan
+        self.blended = [member for member in spec.members if member.blended]
+        self.weights = np.asarray([member.weight for member in self.blended])
+        self.blend: Ensemble = ensembles.build(spec.resolved["ensemble"])
+        self.corrections: list[Postprocessor] = [
+            postprocessors.build(config, classes, data) for config in spec.resolved["postprocess"]
+        ]
+        if not self.blended:  # embeddings are all that is asked for
+            self.corrections = []
+            return
+        if hasattr(self.blend, "fit"):
+            self.blend.fit(self._stacked(seen) for _, seen, _ in self._fields())
+        for number, correction in enumerate(self.corrections):
+            if hasattr(correction, "fit"):
+                correction.fit(self._values(seen, number) for _, seen, _ in self._fields())
+
+    def stream(self) -> Iterator[FieldResult]:
+        """Sorted by id; a shard in memory at a time."""
+        for record, seen, embeddings in self._fields():
             yield FieldResult(
                 id=record.id,
                 height=record.height,
@@ -48,10 +66,50 @@ def results(spec: Spec, classes: ClassList, folder: RunFolder, plan: Plan) -> It
                 pixel_size=record.pixel_size,
                 sha256=record.sha256,
                 notes=record.notes,
-                cells=cells,
-                probabilities=values,
-                masks=functools.partial(_masks, folder, record.id),
+                cells=seen.cells,
+                probabilities=self._values(seen, len(self.corrections)),
+                masks=functools.partial(_masks, self.folder, record.id),
+                embeddings=embeddings,
             )
+
+    def _stacked(self, seen: Seen) -> np.ndarray:
+        return np.stack([seen.members[member.name] for member in self.blended])
+
+    def _values(self, seen: Seen, steps: int) -> np.ndarray:
+        """The blend after so many corrections."""
+        if not self.blended:
+            return np.zeros((len(seen.cells), 0), np.float32)
+        values = self.blend.blend(self._stacked(seen), self.weights)
+        for correction in self.corrections[:steps]:
+            values = correction.correct(values, seen)
+        return values
+
+    def _fields(self) -> Iterator[tuple[FieldRecord, Seen, Embeddings]]:
+        """What is known of each field before the blend."""
+        for shard in self.plan.shards:
+            segmented = self.folder.segmented(shard.shard)
+            parts = {
+                member.name: _part(self.folder, member, shard, self.classes)
+                for member in self.spec.members
+            }
+            for record in segmented.records:
+                if record.set_aside:
+                    continue
+                cells = segmented.cells[record.id]
+                said = {
+                    member.name: _aligned(
+                        parts[member.name].get(record.id), cells, record, self.classes
+                    )
+                    for member in self.spec.members
+                    if member.has_classes
+                }
+                embeddings = {
+                    name: (rows.cells, rows.embeddings)
+                    for name, part in parts.items()
+                    if (rows := part.get(record.id)) and rows.embeddings is not None
+                }
+                shape = record.height, record.width
+                yield record, Seen(cells, shape, record.pixel_size, said), embeddings
 
 
 def set_aside(folder: RunFolder, plan: Plan) -> list[FieldRecord]:
@@ -63,37 +121,62 @@ def set_aside(folder: RunFolder, plan: Plan) -> list[FieldRecord]:
     ]
 
 
+def notes(folder: RunFolder, plan: Plan) -> tuple[str, ...]:
+    """`12 fields: no yellow channel ...`; notes that differ in numbers only are one kind."""
+    found: dict[str, list[str]] = {}
+    for shard in plan.shards:
+        for record in folder.segmented(shard.shard).records:
+            for note in record.notes:
+                found.setdefault(re.sub(r"\d+(\.\d+)?", "#", note), []).append(note)
+    return tuple(
+        f"{len(same)} field{'s' if len(same) > 1 else ''}: {same[0]}"
+        f"{' (the first of them)' if len(set(same)) > 1 else ''}"
+        for same in found.values()
+    )
+
+
 def _masks(folder: RunFolder, field: str) -> np.ndarray:
     return read_label_image(mask_file(folder.masks, field))
 
 
-def _by_field(
-    folder: RunFolder, member: str, shard: ShardPlan, classes: ClassList
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Field -> (cell ids, probabilities), of one member in one shard."""
-    table = pq.read_table(folder.member_part(member, shard.shard))
+class _Rows(NamedTuple):
+    """What a member says of one field: ids of cells, probabilities, embeddings if it kept them."""
+
+    cells: np.ndarray
+    probabilities: np.ndarray
+    embeddings: np.ndarray | None
+
+
+def _part(
+    folder: RunFolder, member: Member, shard: ShardPlan, classes: ClassList
+) -> dict[str, _Rows]:
+    """Rows by field, of one member in one shard."""
+    table = pq.read_table(folder.member_part(member.name, shard.shard))
     fields = np.asarray(table["field"].to_pylist(), dtype=object)
     cells = table["cell"].to_numpy()
-    values = np.stack([table[name].to_numpy() for name in classes.names], axis=1)
+    names = classes.names if member.has_classes else ()
+    columns = [table[name].to_numpy() for name in names]
+    values = np.stack(columns, axis=1) if columns else np.zeros((len(cells), 0), np.float32)
+    vectors = None
+    if EMBEDDING in table.column_names:
+        column = table[EMBEDDING].combine_chunks()
+        vectors = column.flatten().to_numpy().reshape(len(cells), -1)
     out = {}
     for field in dict.fromkeys(fields):
         rows = fields == field
-        out[field] = cells[rows], values[rows]
+        out[field] = _Rows(cells[rows], values[rows], None if vectors is None else vectors[rows])
     return out
 
 
 def _aligned(
-    found: tuple[np.ndarray, np.ndarray] | None,
-    cells: Cells,
-    record: FieldRecord,
-    classes: ClassList,
+    found: _Rows | None, cells: Cells, record: FieldRecord, classes: ClassList
 ) -> np.ndarray:
     """Rows in the order of `cells`; a member that sees whole images has one row for all of them."""
     if not len(cells):
         return np.zeros((0, len(classes)), np.float32)
     if found is None:
         raise HpazooError(f"a member has no prediction for field '{record.id}'")
-    ids, values = found
+    ids, values, _ = found
     if len(ids) == 1 and ids[0] == 0:
         return np.repeat(values, len(cells), axis=0)
     rows = np.searchsorted(ids, cells.ids)

@@ -19,7 +19,7 @@ from hpazoo.runner.options import Options, Settings, decide, wait_passively
 from hpazoo.runner.plan import Plan, code_of, make_plan
 from hpazoo.runner.preflight import Ready, preflight
 from hpazoo.runner.progress import FieldProgress
-from hpazoo.runner.results import results, set_aside
+from hpazoo.runner.results import Results, notes, set_aside
 from hpazoo.runner.worker import Job
 from hpazoo.spec import Spec
 from hpazoo.writers import Writer, writers
@@ -44,6 +44,8 @@ class Run:
     cells: int
     classes: tuple[str, ...]
     set_aside: tuple[FieldRecord, ...]
+    notes: tuple[str, ...]
+    """What reading had to decide, each kind once, with the number of fields."""
     remarks: tuple[str, ...]
     outputs: tuple[Path, ...]
     stamp: str
@@ -168,7 +170,7 @@ class _Run:
         self.progress = FieldProgress(len(ready.fields), quiet)
 
     def go(self, until: Stage) -> Run:
-        remarks = lock.compare_start(self.spec.lock, self.weights)
+        remarks = lock.compare_start(self.spec.lock, self.weights, self._files())
         plan = self._plan(members=until != "segment")
         before = self._still_true(plan, until)
         self._write_lock(before)
@@ -197,6 +199,7 @@ class _Run:
             ),
             classes=self.classes.names,
             set_aside=tuple(aside),
+            notes=notes(self.folder, plan),
             remarks=tuple(remarks),
             outputs=tuple(sorted(outputs)),
             stamp=self.stamp,
@@ -204,7 +207,8 @@ class _Run:
         )
 
     def _write_lock(self, done: Mapping[str, Any]) -> None:
-        extra = {"plugins": dict(self.code)} if self.code else {}
+        extra: dict[str, Any] = {"plugins": dict(self.code)} if self.code else {}
+        extra |= {"files": self._files()} if self._files() else {}
         extra |= done
         lock.write(self.folder.lock, self.spec, self.settings, self.weights, extra)
 
@@ -218,6 +222,7 @@ class _Run:
             weights,
             self.ready.stamp,
             self.code,
+            self.ready.programs,
             members,
         )
 
@@ -252,6 +257,7 @@ class _Run:
             plan.looks,
             plan.smallest(sizes),
             tuple(loaded_files()),
+            self.settings.device,
         )
         predict(
             self.spec,
@@ -264,11 +270,15 @@ class _Run:
             self._log,
         )
 
+    def _files(self) -> dict[str, str]:
+        """Digests of all files that are read beside images and weights of models."""
+        return {**self.ready.programs, **self.ready.tables}
+
     def _outputs_key(self, plan: Plan) -> str:
         """Digest of everything that the outputs are made from."""
         parts = ("classes", "members", "ensemble", "postprocess", "outputs")
         made_from = {part: self.spec.resolved[part] for part in parts}
-        return digest(made_from, dict(self.code), self.stamp, plan.key())
+        return digest(made_from, dict(self.code), self.ready.tables, self.stamp, plan.key())
 
     def _still_true(self, plan: Plan, until: Stage) -> dict[str, Any]:
         """What the lock in the folder says of outputs, if it holds; else they are moved away."""
@@ -279,7 +289,7 @@ class _Run:
         else:
             holds = before.get("outputs_key") == self._outputs_key(plan)
             holds = holds and all(shard.done for shard in plan.shards)
-        if files and holds and all(file.is_file() for file in files):
+        if files and holds and all(file.exists() for file in files):
             found = lock.outputs_digests(self.folder.path, files)
             if found == before["outputs"]:
                 return {key: before.get(key) for key in ("images", "outputs_key", "outputs")}
@@ -289,10 +299,11 @@ class _Run:
     def _outputs(self, plan: Plan) -> dict[str, Any]:
         """Blend, correct and write."""
         files: list[Path] = []
+        data = Path(self.settings.data)
+        results = Results(self.spec, self.classes, data, self.folder, plan)
         for config in self.spec.resolved["outputs"]:
             writer: Writer = writers.build(config, self.classes)
-            stream = results(self.spec, self.classes, self.folder, plan)
-            files.extend(writer.write(self.folder.path, stream, self.stamp))
+            files.extend(writer.write(self.folder.path, results.stream(), self.stamp))
         images = [
             (record.id, record.sha256)
             for shard in plan.shards

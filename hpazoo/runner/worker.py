@@ -16,7 +16,7 @@ import struct
 import sys
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -26,9 +26,11 @@ from hpazoo.errors import FieldError
 from hpazoo.fields import Cells, Field, FieldRecord, Input, View
 from hpazoo.geometry import cells_of
 from hpazoo.imageio import label_image_suffix, read_label_image, write_label_image
+from hpazoo.nuclei import nucleus_areas
 from hpazoo.readers import readers
 from hpazoo.registry import load_file
-from hpazoo.segmenters import segmenters
+from hpazoo.runner.programs import Programs
+from hpazoo.segmenters import Segmenter, segmenters
 from hpazoo.strategies import strategies
 
 Json = dict[str, Any]
@@ -52,6 +54,8 @@ class Job:
     """Shortest side, in pixels, of a view that the networks behind each look take."""
     plugins: tuple[Path, ...] = ()
     """Files of the user's own components."""
+    device: str = "cpu"
+    """Where a segmenter that has networks runs them."""
 
 
 class Task(NamedTuple):
@@ -101,7 +105,7 @@ class Workshop:
             load_file(file)
         self.job = job
         self.reader = readers.build(job.images, job.data)
-        self.segmenter = segmenters.build(job.masks, job.data)
+        self.segmenter = build_segmenter(job.masks, job.data, job.device)
         self.looks = [
             (strategies.build(look["strategy"]), Input(*look["input"])) for look in job.looks
         ]
@@ -112,14 +116,16 @@ class Workshop:
             field: Field = self.reader.read(task.field)
             masks = self.masks(field, task.segment)
             facts = (*field.shape, field.pixel_size, field.sha256, field.notes)
-            yield Seen(FieldRecord(field.id, *facts), cells_of(masks))
+            cells = cells_of(masks)
+            cells = replace(cells, nuclei=nucleus_areas(field.pixels, masks, cells))
+            yield Seen(FieldRecord(field.id, *facts), cells)
             for number in task.looks:
                 strategy, network_input = self.looks[number]
                 for view in strategy.views(field, masks, network_input):
                     self.check(number, view)
                     yield Shown(number, view)
         except FieldError as error:
-            yield Aside(str(error), retry=isinstance(error.__cause__, OSError))
+            yield Aside(str(error), retry=_may_pass(error.__cause__))
         except Exception as error:
             name = type(error).__name__
             yield Aside(f"unexpected {name}: {error}", True, traceback.format_exc())
@@ -150,6 +156,21 @@ class Workshop:
             if suffix != path.suffix:
                 path.with_name(field.id + suffix).unlink(missing_ok=True)
         return labels
+
+
+def _may_pass(cause: BaseException | None) -> bool:
+    """Whether another try may go better: a disk, or memory, of this process or of a GPU."""
+    known = isinstance(cause, OSError | MemoryError)
+    return known or type(cause).__name__ == "OutOfMemoryError"
+
+
+def build_segmenter(config: Json, data: Path, device: str) -> Segmenter:
+    """The segmenter, with access to weights if it `needs` them."""
+    given: list[Any] = [data]
+    if "weights" in getattr(segmenters.get(config["type"]), "needs", ()):
+        given.append(Programs(device))
+    segmenter: Segmenter = segmenters.build(config, *given)
+    return segmenter
 
 
 def mask_file(folder: Path, field_id: str) -> Path:

@@ -37,7 +37,6 @@ _LATER = {
     ("a model", "train"): "predicts; it does not train yet",
     ("a spec", "training"): "predicts; it does not train yet",
     ("a spec", "metrics"): "predicts; it does not score yet",
-    ("a member", "views"): "shows each cell once; it has no views yet",
 }
 """Keys of the spec language that this version does not run yet, by their owner."""
 

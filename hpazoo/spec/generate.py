@@ -1,4 +1,4 @@
-"""Write `registry/components.json` and `registry/spec-1.schema.json` from the code.
+"""Write `registry/components.json`, `registry/spec-1.schema.json` and `docs/zoo.md` from the code.
 
 `python -m hpazoo.spec.generate`; a test fails when they are stale.
 """
@@ -8,19 +8,20 @@ from __future__ import annotations
 import json
 
 from hpazoo.paths import data_folder, replacing
-from hpazoo.spec import catalog, schema
+from hpazoo.spec import catalog, schema, zoo_page
 
 
 def texts() -> dict[str, str]:
-    """File name -> content, as they should be."""
+    """Path below the checkout -> content, as they should be."""
     components = catalog.generate()
     described = {
         kind: {name: catalog.Description.from_json(entry) for name, entry in entries.items()}
         for kind, entries in components.items()
     }
     return {
-        "components.json": _text(components),
-        "spec-1.schema.json": _text(schema.build_from(described)),
+        "registry/components.json": _text(components),
+        "registry/spec-1.schema.json": _text(schema.build_from(described)),
+        "docs/zoo.md": zoo_page.page(described),
     }
 
 
@@ -30,7 +31,7 @@ def _text(data: object) -> str:
 
 def main() -> None:
     for name, text in texts().items():
-        with replacing(data_folder("registry") / name) as temporary:
+        with replacing(data_folder("registry").parent / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 

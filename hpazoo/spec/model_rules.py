@@ -32,6 +32,10 @@ def model_problems(
         text = f"unknown card '{checkpoint}'"
         yield Problem(text, rules.place("checkpoint"), hint(checkpoint, card_names()), (note,))
         return
+    if rules.card and not rules.card.builds:
+        text = f"card '{checkpoint}' is no network of locations: {rules.card.title}"
+        yield Problem(text, rules.place("checkpoint"), "take another card")
+        return
     yield from rules.missing()
     yield from rules.repeated()
     yield from rules.least_size()
@@ -50,7 +54,7 @@ class _Model:
         self.card: Card | None = find_card(checkpoint) if isinstance(checkpoint, str) else None
         self.travels: Json = {}
         if self.card:
-            self.travels = {**self.card.builds, "input": self.card.input}
+            self.travels = {**(self.card.builds or {}), "input": self.card.input}
 
     def place(self, *keys: str) -> Any:
         return self.document.place((*self.path, *keys))
@@ -105,6 +109,12 @@ class _Model:
     def classes(self, target: str | None) -> Iterator[Problem]:
         """Classes of the model against those of its card and those of the spec."""
         model, name = self.model, self.name
+        if self.card and self.card.classes is None:
+            for key in ("classes", "map_classes"):
+                if key in model:
+                    text = f"card '{model['checkpoint']}' gives embeddings only, no classes"
+                    yield Problem(text, self.document.key_place((*self.path, key)), "remove it")
+            return
         carded = self.card.classes if self.card else None
         if self.meant("classes") or not self.is_sound("classes"):
             return

@@ -19,11 +19,13 @@ from hpazoo.spec.model_rules import model_problems
 from hpazoo.spec.problems import Problem
 from hpazoo.spec.shapes import (
     DEFAULTS,
+    OUTPUTS,
     Json,
     items,
     known,
     listing,
     member_name,
+    named_members,
     split,
     used_components,
 )
@@ -55,6 +57,7 @@ class _References:
             if isinstance(model, dict):
                 yield from model_problems(self.document, name, model, self.classes)
         yield from self.members()
+        yield from self.blended()
         yield from self.masks()
         yield from self.outputs()
 
@@ -99,6 +102,12 @@ class _References:
         elif reference == "model" and self.models and value not in self.models:
             note = f"models: {', '.join(map(str, self.models))}"
             yield Problem(f"unknown model '{value}'", place, hint(value, self.models), (note,))
+        elif reference == "member":
+            members = [m for m in listing(self.spec.get("members")) if isinstance(m, dict)]
+            titles = [title for m in members if (title := member_name(m))]
+            if titles and value not in titles:
+                note = f"members: {', '.join(titles)}"
+                yield Problem(f"unknown member '{value}'", place, hint(value, titles), (note,))
         elif reference == "card" and value not in card_names():
             yield Problem(f"unknown card '{value}'", place, hint(value, card_names()))
 
@@ -141,19 +150,27 @@ class _References:
         if not isinstance(model, dict) or strategy is None:
             return
         card = find_card(model["checkpoint"]) if isinstance(model.get("checkpoint"), str) else None
-        parts = (card.builds if card else {}) | model
+        parts = ((card.builds if card else None) or {}) | model
         backbone = known("backbones", parts.get("backbone"))
         head = known("heads", parts.get("head"))
         if backbone is None or head is None:
             return
         given = {*backbone.gives, *head.gives}
+        name, options = split(member["strategy"])
         for need in strategy.needs:
             if need not in given:
-                name = split(member["strategy"])[0]
                 text = (
                     f"strategy '{name}' needs {need}, which model '{member['model']}' does not give"
                 )
                 yield Problem(text, self.document.place((*path, "strategy")))
+        for key, entry in strategy.parameters.items():
+            asked = entry["schema"].get("x-needs", {})
+            value = options.get(key)
+            wanted = asked.get(value) if isinstance(value, str) else None
+            if wanted is not None and wanted not in given:
+                text = f"'{key}: {value}' needs {wanted}, which model '{member['model']}' does not"
+                place = self.document.place((*path, "strategy", key))
+                yield Problem(f"{text} give", place)
 
     def masks(self) -> Iterator[Problem]:
         reader = known("readers", self.spec.get("images"))
@@ -161,11 +178,32 @@ class _References:
         if reader is None or segmenter is None:
             return
         for need in segmenter.needs:
-            if need not in reader.gives:
+            # weights come from cards, not from the reader
+            if need not in (*reader.gives, "weights"):
                 masks, images = split(self.spec["masks"])[0], split(self.spec["images"])[0]
                 text = f"segmenter '{masks}' takes {need} that come with the images"
                 cure = f"reader '{images}' gives none; try 'watershed'"
                 yield Problem(text, self.document.place(("masks",)), cure)
+
+    def blended(self) -> Iterator[Problem]:
+        """Something is left to blend, if anything but embeddings is to come out."""
+        members = [m for m in listing(self.spec.get("members")) if isinstance(m, dict)]
+        asked = set(named_members(self.spec))
+        for member in members:
+            if member_name(member) not in asked and not self.embeds_only(member.get("model")):
+                return
+        outputs = listing(self.spec.get("outputs", OUTPUTS))
+        writers = [known("writers", config) for config in outputs]
+        if members and any(w and "embeddings" not in w.needs for w in writers):
+            text = "no member is left to blend: all give embeddings only or serve a postprocessor"
+            cure = "add a member, or let 'outputs' be [embeddings]"
+            yield Problem(text, self.document.key_place(("members",)), cure)
+
+    def embeds_only(self, name: Any) -> bool:
+        model = self.models.get(name) if isinstance(name, str) else None
+        checkpoint = model.get("checkpoint") if isinstance(model, dict) else None
+        card = find_card(checkpoint) if isinstance(checkpoint, str) else None
+        return card is not None and card.classes is None
 
     def outputs(self) -> Iterator[Problem]:
         """A writer has fixed names for its files, so a second one would write over the first's."""

@@ -9,7 +9,7 @@ from hpazoo.checkpoints.cards import find_card
 from hpazoo.fields import Input
 from hpazoo.registry import split_config
 from hpazoo.spec.catalog import description
-from hpazoo.spec.shapes import DEFAULTS, member_name
+from hpazoo.spec.shapes import DEFAULTS, OUTPUTS, embedded_members, member_name, named_members
 
 Json = dict[str, Any]
 
@@ -22,7 +22,8 @@ class Model:
     backbone: Json
     head: Json
     input: Input
-    classes: str
+    classes: str | None
+    """None: it gives embeddings only."""
     checkpoint: str | None
     map_classes: str | None
 
@@ -34,13 +35,20 @@ class Member:
     name: str
     model: str
     strategy: Json
+    views: Json | None
     weight: float
+    has_classes: bool
+    """Whether it gives probabilities, not embeddings only."""
+    blended: bool
+    """Whether it has a share in the blend: not without classes, nor if a postprocessor names it."""
+    embeds: bool
+    """Whether an output asks for its embeddings."""
 
 
 def resolve(data: Json, name: str) -> tuple[Json, dict[str, Model], tuple[Member, ...]]:
     """(resolved spec, models by name, members in order); the resolved spec is itself a spec."""
     models = {key: _model(key, value, data["classes"]) for key, value in data["models"].items()}
-    members = tuple(_member(entry) for entry in data.get("members", ()))
+    members = _members(data, models)
     out: Json = {"hpazoo": 1, "name": name}
     if "title" in data:
         out["title"] = data["title"]
@@ -50,13 +58,10 @@ def resolve(data: Json, name: str) -> tuple[Json, dict[str, Model], tuple[Member
     out["masks"] = _full("segmenters", data.get("masks", DEFAULTS["masks"]))
     out["models"] = {key: _model_json(model) for key, model in models.items()}
     if members:
-        out["members"] = [
-            {"name": m.name, "model": m.model, "strategy": m.strategy, "weight": m.weight}
-            for m in members
-        ]
+        out["members"] = [_member_json(member) for member in members]
     out["ensemble"] = _full("ensembles", data.get("ensemble", DEFAULTS["ensemble"]))
     out["postprocess"] = [_full("postprocessors", c) for c in data.get("postprocess", ())]
-    out["outputs"] = [_full("writers", c) for c in data.get("outputs", ["table"])]
+    out["outputs"] = [_full("writers", c) for c in data.get("outputs", OUTPUTS)]
     return out, models, members
 
 
@@ -68,14 +73,17 @@ def _full(kind: str, config: str | Json) -> Json:
 def _model(name: str, data: Json, classes: str) -> Model:
     checkpoint = data.get("checkpoint")
     card = find_card(checkpoint) if checkpoint else None
-    parts = (card.builds if card else {}) | data
-    network_input = (card.input if card else {}) | data.get("input", {})
+    parts = ((card.builds if card else None) or {}) | data
+    network_input = ((card.input if card else None) or {}) | data.get("input", {})
+    embeds_only = card is not None and card.classes is None
     return Model(
         name=name,
         backbone=_full("backbones", parts["backbone"]),
         head=_full("heads", parts["head"]),
         input=Input(network_input["size"], network_input["normalize"]),
-        classes=data.get("classes") or (card.classes if card else None) or classes,
+        classes=None
+        if embeds_only
+        else data.get("classes") or (card.classes if card else None) or classes,
         checkpoint=checkpoint,
         map_classes=data.get("map_classes"),
     )
@@ -86,16 +94,38 @@ def _model_json(model: Model) -> Json:
         "backbone": model.backbone,
         "head": model.head,
         "input": model.input._asdict(),
-        "classes": model.classes,
     }
-    for key in ("checkpoint", "map_classes"):
+    for key in ("classes", "checkpoint", "map_classes"):
         if getattr(model, key) is not None:
             out[key] = getattr(model, key)
     return out
 
 
-def _member(entry: Json) -> Member:
-    name = member_name(entry)
-    assert name is not None
-    strategy = _full("strategies", entry["strategy"])
-    return Member(name, entry["model"], strategy, float(entry.get("weight", 1)))
+def _members(data: Json, models: dict[str, Model]) -> tuple[Member, ...]:
+    asked = set(named_members(data))
+    embedded = embedded_members(data)
+    found = []
+    for entry in data.get("members", ()):
+        name = member_name(entry)
+        assert name is not None
+        has_classes = models[entry["model"]].classes is not None
+        found.append(
+            Member(
+                name=name,
+                model=entry["model"],
+                strategy=_full("strategies", entry["strategy"]),
+                views=_full("views", entry["views"]) if "views" in entry else None,
+                weight=float(entry.get("weight", 1)),
+                has_classes=has_classes,
+                blended=has_classes and name not in asked,
+                embeds=None in embedded or name in embedded,
+            )
+        )
+    return tuple(found)
+
+
+def _member_json(member: Member) -> Json:
+    out: Json = {"name": member.name, "model": member.model, "strategy": member.strategy}
+    if member.views is not None:
+        out["views"] = member.views
+    return out | {"weight": member.weight}

@@ -16,7 +16,7 @@ from hpazoo.normalize import NORMALIZATIONS
 from hpazoo.parameters import Json
 from hpazoo.registry import KINDS
 from hpazoo.spec.catalog import Description, components, description
-from hpazoo.spec.shapes import DEFAULTS
+from hpazoo.spec.shapes import DEFAULTS, OUTPUTS
 
 END = r"(?!\n)$"
 """End of a pattern; `$` alone would let a last line break pass."""
@@ -145,7 +145,7 @@ def _spec() -> Json:
             "type": "array",
             "description": "Files to write.",
             "items": {"$ref": "#/definitions/writers"},
-            "default": ["table"],
+            "default": OUTPUTS,
         },
         "lock": _lock(),
     }
@@ -238,6 +238,7 @@ def _lock() -> Json:
             "additionalProperties": {"type": "array", "items": entry},
         },
         "plugins": texts,
+        "files": {"type": "object", "additionalProperties": digest},
         "images": text,
         "outputs_key": text,
         "outputs": {

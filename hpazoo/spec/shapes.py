@@ -15,7 +15,10 @@ from hpazoo.spec.strict_yaml import Path
 Json = dict[str, Any]
 
 DEFAULTS = {"masks": "watershed", "ensemble": "mean"}
-"""Components that a spec need not name."""
+"""Components that a spec need not name ..."""
+
+OUTPUTS = ["table"]
+"""... and its writers."""
 
 
 def used_components(spec: Any) -> Iterator[tuple[str, Path, Any]]:
@@ -52,6 +55,27 @@ def member_name(member: Json) -> str | None:
     if "views" in member:
         parts.append(split(member["views"])[0])
     return "+".join(str(part) for part in parts) if all(parts) else None
+
+
+def named_members(spec: Json) -> Iterator[str]:
+    """Members that postprocessors name: they are for those alone and leave the blend."""
+    for config in listing(spec.get("postprocess")):
+        found = known("postprocessors", config)
+        for key, entry in found.parameters.items() if found else ():
+            value = split(config)[1].get(key)
+            if entry["schema"].get("x-reference") == "member" and isinstance(value, str):
+                yield value
+
+
+def embedded_members(spec: Json) -> set[str | None]:
+    """Members whose embeddings an output asks for; None stands for all of them."""
+    found: set[str | None] = set()
+    for config in listing(spec.get("outputs")):
+        writer = known("writers", config)
+        if writer and "embeddings" in writer.needs:
+            member = split(config)[1].get("member")
+            found.add(member if isinstance(member, str) else None)
+    return found
 
 
 def normal_form(key: str, value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
@@ -46,8 +46,9 @@ class CellCrop:
         `stretch` to a square, or keep the aspect and `pad` with zeros on both sides.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ()
+    needs: tuple[str, ...] = ()
     over: Literal["grid", "cell"] = "cell"
+    align: Literal["partition", "receptive-field"] = "partition"
 
     def __init__(
         self,
@@ -74,8 +75,8 @@ class CellCrop:
         found = cells_of(labels)
         boxes = dict(zip(found.ids.tolist(), found.boxes.tolist(), strict=True))
         margin = round(self.margin * side / MARGIN_SIDE)
-        for cell, full_box in zip(cells.ids, cells.boxes, strict=True):
-            there = boxes.get(int(cell))
+        for cell, full_box in zip(cells.ids.tolist(), cells.boxes.tolist(), strict=True):
+            there = boxes.get(cell)
             if there:
                 box = _largest_part(labels, cell, there)
             else:
@@ -120,8 +121,8 @@ def _largest_part(labels: np.ndarray, cell: int, box: list[int]) -> list[int]:
     return [y0 + top, x0 + left, y0 + top + height, x0 + left + width]
 
 
-def _scaled(box: np.ndarray, full: tuple[int, int], shape: tuple[int, int]) -> list[int]:
+def _scaled(box: list[int], full: tuple[int, int], shape: tuple[int, int]) -> list[int]:
     """Box in another resolution, rounded outward."""
-    y0, x0, y1, x1 = box.tolist()
+    y0, x0, y1, x1 = box
     (height, width), (h, w) = full, shape
     return [y0 * h // height, x0 * w // width, -(-y1 * h // height), -(-x1 * w // width)]

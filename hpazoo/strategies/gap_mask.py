@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 from hpazoo.fields import Field, Input, View, as_uint8
 from hpazoo.geometry import cells_of
+from hpazoo.parameters import Needs
 from hpazoo.strategies import strategies
 from hpazoo.strategies._resize import network_shape, resize_planes
 
@@ -23,19 +24,35 @@ class GapMask:
 
     Source: "Gap-Mask Inference" of the 6th place, Human Protein Atlas Single Cell Classification
     (Kaggle, 2021). Read literally it averages over the whole grid; then the average of a small cell
-    starves, which is why that reading has to be asked for.
+    starves, which is why that reading has to be asked for. `align` is this project's.
 
     Parameters
     ----------
     over
         What a cell's average and its attention run over: its own area (`cell`) or the whole grid
         (`grid`).
+    align
+        Which part of the image a position of the feature map stands for: one of as many equal parts
+        (`partition`), or what is nearest to the centre of its receptive field
+        (`receptive-field`; for networks that know it). DenseNet's centres are within 2 px of those
+        of the parts, ResNet's up to half a position off, and Inception's, whose convolutions are
+        not padded, up to 42 px of 1024 at the border.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("regions",)
+    needs: tuple[str, ...] = ("regions",)
 
-    def __init__(self, *, over: Literal["grid", "cell"] = "cell") -> None:
+    def __init__(
+        self,
+        *,
+        over: Literal["grid", "cell"] = "cell",
+        align: Annotated[
+            Literal["partition", "receptive-field"], Needs("receptive-field", "centres")
+        ] = "partition",
+    ) -> None:
         self.over: Literal["grid", "cell"] = over
+        self.align: Literal["partition", "receptive-field"] = align
+        if align == "receptive-field":
+            self.needs = ("regions", "centres")
 
     def views(self, field: Field, masks: np.ndarray, size: Input) -> Iterator[View]:
         """At most one view, its longer side `size.size`, with all cells."""

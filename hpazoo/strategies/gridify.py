@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
-from hpazoo.errors import FieldError
+from hpazoo.errors import ComponentError
 from hpazoo.fields import Field, Input, View, as_uint8
 from hpazoo.geometry import cells_of
 from hpazoo.parameters import Range
 from hpazoo.strategies import strategies
-from hpazoo.strategies._resize import field_statistics, resize_plane, training_scale
-
-LARGEST_TILE = 4
-"""Side of a view, in input sizes, from which on something must be wrong (and memory runs out)."""
+from hpazoo.strategies._resize import field_statistics
+from hpazoo.strategies._template import (
+    at_training_scale,
+    check_view,
+    cut,
+    small_field,
+    tile,
+    two_by_two,
+)
 
 
 @strategies.register
@@ -27,8 +32,16 @@ class Gridify:
     2 x `crop` px in the same order, zero beyond the field, which is resized so that a µm has as
     many pixels as in training: at 768 and crops of 512 px, to 384 x 384.
 
+    With `snap`, each crop begins at the nearest multiple of `snap` px, at most `snap` / 2 px away;
+    only where that would cut off a part of a cell that fits into the crop, at the multiple on the
+    other side, less than `snap` px away, if the cell is whole there. All else stays as defined.
+    Where `snap` x scale is a whole number of pixels, such as 8 x 3/8, the same views then come from
+    a field that is resized once, which is several times faster; where OpenCV would round the two
+    differently (scales such as 57/128), when enlarging and with `background: zero`, each template
+    is resized as without `snap`.
+
     Source: "Gridify Inference" of the 6th place, Human Protein Atlas Single Cell Classification
-    (Kaggle, 2021).
+    (Kaggle, 2021); `snap` is this project's.
 
     Parameters
     ----------
@@ -36,19 +49,30 @@ class Gridify:
         Side of a crop in pixels of the field.
     background
         Whether the crops keep what lies around the cell or have it set to zero.
+    snap
+        Let crops begin at multiples of so many pixels of the field, at most `crop`; null: exactly
+        at the corners.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ()
+    needs: tuple[str, ...] = ()
     over: Literal["grid", "cell"] = "cell"
+    align: Literal["partition", "receptive-field"] = "partition"
 
     def __init__(
         self,
         *,
         crop: Annotated[int, Range(ge=1)] = 512,
         background: Literal["keep", "zero"] = "keep",
+        snap: Annotated[int, Range(ge=1)] | None = None,
     ) -> None:
+        if snap is not None and snap > crop:
+            raise ComponentError(
+                f"strategy 'gridify': with 'snap' {snap} and 'crop' {crop} a crop could miss its "
+                "cell; choose a 'snap' of at most 'crop', such as 8"
+            )
         self.crop = crop
         self.background = background
+        self.snap = snap
 
     def views(self, field: Field, masks: np.ndarray, size: Input) -> Iterator[View]:
         """One view (4, 2 q, 2 q) per cell, q = `crop` at training scale, rounded, at least 1.
@@ -61,62 +85,40 @@ class Gridify:
             return
         pixels = as_uint8(field.pixels)
         statistics = field_statistics(pixels, size)
-        quarter = self._quarter(field, size)
-        for cell, box in zip(cells.ids, cells.boxes, strict=True):
-            crops = []
-            for y, x in _corners(box, self.crop):
-                crop = cut(pixels, y, x, self.crop)
+        quarter = at_training_scale(self.crop, field, size)
+        what = f"gridify's crops of {self.crop} px"
+        check_view(2 * quarter, field, size, what, "crop")
+        small = None
+        if self.snap and self.background == "keep":
+            small = small_field(pixels, self.crop, quarter, self.snap)
+        for cell, box in zip(cells.ids.tolist(), cells.boxes.tolist(), strict=True):
+            origins = self._origins(box)
+            if small:
+                seen = two_by_two(small.squares(origins, quarter))
+            else:
+                crops = [cut(pixels, y, x, self.crop) for y, x in origins]
                 if self.background == "zero":
-                    crop = crop * (cut(masks, y, x, self.crop) == cell)
-                crops.append(crop)
-            yield View(tile(crops, quarter), np.array([cell]), None, statistics)
+                    own = (cut(masks, y, x, self.crop) == cell for y, x in origins)
+                    crops = [crop * mask for crop, mask in zip(crops, own, strict=True)]
+                seen = tile(crops, quarter)
+            yield View(seen, np.array([cell]), None, statistics)
 
-    def _quarter(self, field: Field, size: Input) -> int:
-        quarter = max(1, round(self.crop * training_scale(field, size)))
-        if 2 * quarter > LARGEST_TILE * size.size:
-            known = f"of {field.pixel_size} µm" if field.pixel_size else "of unknown size"
-            height, width = field.shape
-            raise FieldError(
-                f"{field.id}: gridify's crops of {self.crop} px on a field of {height} x {width} "
-                f"px {known} make views of {2 * quarter} px for a network that takes "
-                f"{size.size}; check the pixel size, or choose a smaller 'crop'"
-            )
-        return quarter
+    def _origins(self, box: list[int]) -> list[tuple[int, int]]:
+        """Origins (y, x) of the crops at the four corners of a box, in reading order."""
+        y0, x0, y1, x1 = box
+        down, across = self._along(y0, y1), self._along(x0, x1)
+        return [(y, x) for y in down for x in across]
 
-
-def _corners(box: np.ndarray, side: int) -> list[tuple[int, int]]:
-    """Origins (y, x) of the crops at the four corners of a box, in reading order."""
-    y0, x0, y1, x1 = (int(edge) for edge in box)
-    return [(y, x) for y in (y0, y1 - side) for x in (x0, x1 - side)]
+    def _along(self, start: int, stop: int) -> list[int]:
+        """Where the first and the last crop begin along one axis of a box."""
+        first, last = start, stop - self.crop
+        if self.snap is None:
+            return [first, last]
+        return [_snapped(origin, last, first, self.snap) for origin in (first, last)]
 
 
-def cut(image: np.ndarray, y: int, x: int, side: int) -> np.ndarray:
-    """Square of an image (..., H, W) from (y, x), zero beyond it; not a copy when all inside."""
-    height, width = image.shape[-2:]
-    top, left = max(y, 0), max(x, 0)
-    bottom, right = min(y + side, height), min(x + side, width)
-    inside = image[..., top:bottom, left:right]
-    if inside.shape[-2:] == (side, side):
-        return inside
-    square = np.zeros((*image.shape[:-2], side, side), image.dtype)
-    square[..., top - y : bottom - y, left - x : right - x] = inside
-    return square
-
-
-def tile(crops: list[np.ndarray], quarter: int) -> np.ndarray:
-    """Four crops (4, c, c) in reading order -> (4, 2 q, 2 q): one square, resized at once.
-
-    Not crop by crop: enlarging mixes pixels across the seams, and even where shrinking does not,
-    OpenCV rounds its coefficients from positions in float32, so that at 512 -> 228 (though not at
-    512 -> 192) some pixels would differ. Nor would it be faster, as one channel's square of 1024 px
-    stays in the processor's cache.
-    """
-    side = crops[0].shape[-1]
-    square = np.empty((2 * side, 2 * side), np.uint8)
-    tiles = np.empty((4, 2 * quarter, 2 * quarter), np.uint8)
-    for channel in range(4):
-        for index, crop in enumerate(crops):
-            row, column = (side * n for n in divmod(index, 2))
-            square[row : row + side, column : column + side] = crop[channel]
-        tiles[channel] = resize_plane(square, (2 * quarter, 2 * quarter))
-    return tiles
+def _snapped(origin: int, low: int, high: int, snap: int) -> int:
+    """The nearest multiple of `snap`; of the two beside `origin`, one within low .. high first."""
+    below = origin // snap * snap
+    beside = sorted((below, below + snap), key=lambda place: abs(place - origin))
+    return next((place for place in beside if low <= place <= high), beside[0])

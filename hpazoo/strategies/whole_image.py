@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -20,8 +20,9 @@ class WholeImage:
     of the field in a blend. A field without cells is not shown.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ()
+    needs: tuple[str, ...] = ()
     over: Literal["grid", "cell"] = "cell"
+    align: Literal["partition", "receptive-field"] = "partition"
 
     def views(self, field: Field, masks: np.ndarray, size: Input) -> Iterator[View]:
         """At most one view, its longer side `size.size`."""

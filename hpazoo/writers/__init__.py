@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,7 +20,8 @@ writers = Registry("writers")
 @dataclass(frozen=True)
 class FieldResult:
     """All that is known of one field at the end: its cells and, row for row, their `probabilities`
-    (N, classes) float32. `masks()` reads the label image (H, W) anew at each call.
+    (N, classes) float32. `masks()` reads the label image (H, W) anew at each call. `embeddings` are
+    there for writers that need them: member -> ids (n,) int64 and vectors (n, d) float32.
     """
 
     id: str
@@ -32,13 +33,19 @@ class FieldResult:
     cells: Cells
     probabilities: np.ndarray
     masks: Callable[[], np.ndarray]
+    embeddings: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
 
 class Writer(Protocol):
-    """Built with the `ClassList` of the spec as its positional value."""
+    """Built with the `ClassList` of the spec as its positional value.
+
+    `needs`, where it is there, may hold `embeddings`: members are then asked for theirs.
+    """
 
     def write(self, folder: Path, results: Iterable[FieldResult], stamp: str) -> Sequence[Path]:
-        """Write files below `folder`, each appearing whole or not at all; returns them.
+        """Write files, or folders of files, into `folder`, each appearing whole or not at all.
+
+        Returns them.
 
         `results` come sorted by field id and may be more than fit in memory. A `stamp` that is not
         empty (`random weights`) says why these numbers must not be believed, and goes into a last

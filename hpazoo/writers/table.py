@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hpazoo.classes import ClassList
 from hpazoo.parameters import Range
-from hpazoo.paths import replacing
 from hpazoo.writers import FieldResult, writers
 from hpazoo.writers._csv import as_text, csv_file
+from hpazoo.writers._parquet import parquet_file
 
 CELL_COLUMNS = ("field", "cell", "y0", "x0", "y1", "x1", "area", "touches_border", "locations")
 """What stands before the probabilities, one column per class."""
 
 FIELD_COLUMNS = ("field", "height", "width", "pixel_size", "cells", "locations")
 """What stands before the numbers of cells called, one column per class."""
-
-ROW_GROUP = 4096
-"""Rows of a Parquet row group: what is in memory at a time, and what a reader may skip."""
 
 
 @writers.register
@@ -70,7 +66,7 @@ class Table:
                 cells.writerow([*CELL_COLUMNS, *names, *mark])
             if "parquet" in self.formats:
                 schema = _schema(names, stamp)
-                parquet = stack.enter_context(_parquet_file(paths[0], schema))
+                parquet = stack.enter_context(parquet_file(paths[0], schema))
             for result in results:
                 called = result.probabilities >= self.threshold
                 columns = self._columns(result, called)
@@ -111,40 +107,6 @@ class Table:
 
     def _named(self, called: np.ndarray) -> str:
         return "|".join(self.classes.names[index] for index in np.flatnonzero(called))
-
-
-class _RowGroups:
-    """Collects rows into row groups of equal size, so that bytes do not depend on the fields."""
-
-    def __init__(self, file: pq.ParquetWriter, schema: pa.Schema) -> None:
-        self.file, self.schema = file, schema
-        self.pending: list[pa.RecordBatch] = []
-        self.rows = 0
-
-    def add(self, columns: list[Any], stamp: str) -> None:
-        if stamp:
-            columns = [*columns, [stamp] * len(columns[0])]
-        arrays = [pa.array(c, f.type) for c, f in zip(columns, self.schema, strict=True)]
-        self.pending.append(pa.record_batch(arrays, schema=self.schema))
-        self.rows += len(columns[0])
-        if self.rows >= ROW_GROUP:
-            self.flush(self.rows - self.rows % ROW_GROUP)
-
-    def flush(self, rows: int) -> None:
-        """Write the first `rows` of what has been collected."""
-        table = pa.Table.from_batches(self.pending, self.schema)
-        if rows:
-            self.file.write_table(table.slice(0, rows).combine_chunks(), ROW_GROUP)
-        self.rows -= rows
-        self.pending = table.slice(rows).to_batches()
-
-
-@contextmanager
-def _parquet_file(path: Path, schema: pa.Schema) -> Iterator[_RowGroups]:
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as file:
-        groups = _RowGroups(file, schema)
-        yield groups
-        groups.flush(groups.rows)
 
 
 def _schema(names: list[str], stamp: str) -> pa.Schema:

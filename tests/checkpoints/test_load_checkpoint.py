@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import pickle
+import warnings
 import zipfile
 from collections import OrderedDict
 
@@ -266,12 +267,107 @@ def test_other_classes(path):
     ):
         load_checkpoint(model, path)
     kept = model.head["logit"].weight.clone()
-    report = load_checkpoint(model, path, new_classes=True)
+    report = load_checkpoint(model, path, start=True, class_map=False)
     assert len(report.reset) == 4
     assert torch.equal(model.head["logit"].weight, kept)
     expected = state_of(28)["backbone.layers.0.weight"]
     assert torch.equal(model.backbone["layers"][0].weight, expected)
     assert "for other classes, random: head.logit (2)" in report.summary()
+
+
+def test_rows_of_other_classes_start_a_training(path):
+    """By the map of 2018 to 2021; several sources are averaged, Negative has none."""
+    write(path, state_of(28))
+    classes = class_list("hpa-2021")
+    model = Small(19, classes)
+    kept = model.head["auxiliary"].bias.clone()
+    report = load_checkpoint(model, path, start=True)
+    assert report.mapped == classes.names[:18]
+    assert report.fresh == ("Negative",)
+    assert set(report.reset) == {key for key in state_of() if key.startswith("head.")}
+    for name in ("logit", "auxiliary"):
+        given = state_of(28)[f"head.{name}.weight"]
+        found = model.head[name].weight
+        assert torch.equal(found[:8], given[:8])
+        torch.testing.assert_close(found[9], (given[12] + given[13]) / 2)
+        torch.testing.assert_close(found[17], given[[8, 9, 10, 20, 26]].mean(0))
+    assert torch.equal(model.head["auxiliary"].bias[18], kept[18])
+    assert "rows of 18 taken over, random for Negative" in report.summary()
+
+
+def test_a_model_without_classes_ignores_those_of_the_file(path):
+    write(path, state_of(28))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch remarks that there is nothing to draw
+        model = Small(0, ClassList("none", ()))
+    report = load_checkpoint(model, path)
+    assert set(report.ignored) == {key for key in state_of() if key.startswith("head.")}
+    assert "not used: head.logit (2), head.auxiliary (2)" in report.summary()
+    assert report.reset == report.missing == ()
+
+
+@pytest.mark.parametrize("channels", [4, 6])
+def test_a_first_layer_for_photographs(path, channels):
+    state = dict(state_of(28))
+    stem = torch.rand(2, 3, 3, 3)
+    state["backbone.layers.0.weight"] = stem
+    write(path, state)
+    model = Small(28)
+    model.backbone["layers"][0] = nn.Conv2d(channels, 2, 3)
+    with pytest.raises(
+        CheckpointError,
+        match=r"for images of 3 channels \('backbone.layers.0.weight' is \(2, 3, 3, 3\), not "
+        rf"\(2, {channels}, 3, 3\)\), expected {channels} \(red, .*; it can only start a training",
+    ):
+        load_checkpoint(model, path)
+    report = load_checkpoint(model, path, start=True)
+    assert report.widened == ("backbone.layers.0.weight",)
+    found = model.backbone["layers"][0].weight
+    assert torch.equal(found[:, :3], stem)
+    for further in range(3, channels):
+        assert torch.equal(found[:, further], stem[:, 0])
+    assert "for 3 channels, the others begin as red: backbone.layers.0.weight" in report.summary()
+
+
+def test_starting_does_not_excuse_another_network(path):
+    state = dict(state_of())
+    state["backbone.layers.0.weight"] = torch.zeros(2, 3, 5, 5)
+    write(path, state)
+    message = r"'backbone.layers.0.weight' is \(2, 3, 5, 5\), not \(2, 4, 3, 3\)"
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(Small(), path, start=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool])
+def test_whole_numbers_for_weights(path, dtype):
+    write(path, dict(state_of()) | {"head.logit.weight": torch.zeros(3, 2, dtype=dtype)})
+    with pytest.raises(CheckpointError, match=rf"'head.logit.weight' holds {dtype}, expected"):
+        load_checkpoint(Small(), path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn])
+def test_other_precisions(path, dtype):
+    write(path, {k: v.to(dtype) if v.is_floating_point() else v for k, v in state_of().items()})
+    model = Small()
+    load_checkpoint(model, path)
+    expected = state_of()["head.logit.weight"].to(dtype).float()
+    assert torch.equal(model.head["logit"].weight, expected)
+
+
+def test_a_number_beyond_the_model_s_precision(path):
+    state = dict(state_of())
+    state["head.logit.bias"] = torch.tensor([0, 1e300, 0], dtype=torch.float64)
+    write(path, state)
+    with pytest.raises(CheckpointError, match=r"'head.logit.bias' holds values that are not fini"):
+        load_checkpoint(Small(), path)
+
+
+@pytest.mark.parametrize("value", ["text", torch.tensor(1.0)])
+def test_entries_of_strange_kinds_under_known_names(path, value):
+    """They must not trip up the message that describes the file."""
+    write(path, {"fc.weight": value, "head.logit.weight": value, "x": torch.ones(2)})
+    with pytest.raises(CheckpointError, match="in none of the formats"):
+        load_checkpoint(Small(), path)
 
 
 def test_classes_of_no_known_list(path):

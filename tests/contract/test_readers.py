@@ -12,28 +12,45 @@ from hpazoo.parameters import parameters_of
 from hpazoo.readers import readers
 
 NAMES = [name for name, part in readers.components().items() if part.provider == "hpazoo"]
-OPTIONS = {"hpa-files": {"root": "images"}, "synthetic": {"fields": 2, "size": 128}}
+OPTIONS = {
+    "hpa-files": {"root": "images"},
+    "hpa-files, 8 bit in 16, a list, no yellow": {
+        "type": "hpa-files",
+        "root": "wide",
+        "ids": "ids.csv",
+        "intensity": "none",
+    },
+    "synthetic": {"fields": 2, "size": 128},
+}
 
 
 @pytest.fixture
 def reader(request, tmp_path):
-    """A reader by name, over a folder with two small fields."""
-    folder = tmp_path / "images"
+    """A reader by its case, over a folder with two small fields."""
+    folder, wide = tmp_path / "images", tmp_path / "wide"
     folder.mkdir()
+    wide.mkdir()
+    (tmp_path / "ids.csv").write_text(",Id,Target\n0,b_2,1\n1,a_10,16 0\n")
     rng = np.random.default_rng(0)
     for name in ("b_2", "a_10"):
         for channel in CHANNELS:
             pixels = rng.integers(0, 256, (33, 40), np.uint8)
             cv2.imwrite(str(folder / f"{name}_{channel}.png"), pixels)
+            if channel != "yellow":
+                cv2.imwrite(str(wide / f"{name}_{channel}.tif"), pixels.astype(np.uint16))
     config = {"type": request.param, **OPTIONS[request.param]}
     return readers.build(config, tmp_path)
 
 
+def types() -> set[str]:
+    return {str(options.get("type", case)) for case, options in OPTIONS.items()}
+
+
 def test_every_reader_is_tried():
-    assert set(NAMES) == set(OPTIONS), "give the new reader its options here"
+    assert set(NAMES) == types(), "give the new reader its options here"
 
 
-@pytest.mark.parametrize("reader", NAMES, indirect=True)
+@pytest.mark.parametrize("reader", OPTIONS, indirect=True)
 class TestReader:
     def test_ids_are_sorted_and_unique(self, reader):
         ids = reader.ids()

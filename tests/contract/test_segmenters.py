@@ -4,21 +4,37 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 
 from hpazoo.fields import Field
 from hpazoo.imageio import write_label_image
 from hpazoo.parameters import parameters_of
 from hpazoo.readers.synthetic import Synthetic
 from hpazoo.segmenters import segmenters
+from tests.contract.names import built_in
 
-# Those that need weights have tests of their own.
-WEIGHTS = {"hpa-segmentation"}
-OPTIONS = {"watershed": {}, "label-images": {"root": "masks"}, "provided": {}}
-NAMES = [
-    name
-    for name, part in segmenters.components().items()
-    if part.provider == "hpazoo" and name not in WEIGHTS
-]
+OPTIONS = {
+    "watershed": {},
+    "label-images": {"root": "masks"},
+    "provided": {},
+    "hpa-segmentation": {"cells": "bright", "nuclei": "bright"},
+}
+NAMES = built_in(segmenters)
+
+
+class BrightIsInside:
+    """Weights whose one program finds the brightest of its channels inside, all else background."""
+
+    device = "cpu"
+
+    def program(self, card):
+        assert card == "bright"
+        return self.maps
+
+    @staticmethod
+    def maps(image):
+        inside = 20 * (image.amax(dim=1) + 1.3)  # 0.18 before normalisation
+        return torch.stack([-inside, torch.full_like(inside, -20.0), inside], dim=1)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +51,10 @@ def fields(tmp_path_factory):
 def segmenter(request, tmp_path, fields):
     for field in fields:
         write_label_image(tmp_path / "masks" / f"{field.id}.png", field.masks)
-    return segmenters.build({"type": request.param, **OPTIONS[request.param]}, tmp_path)
+    given = [tmp_path]
+    if "weights" in segmenters.get(request.param).needs:
+        given.append(BrightIsInside())
+    return segmenters.build({"type": request.param, **OPTIONS[request.param]}, *given)
 
 
 def test_every_segmenter_is_tried():
@@ -59,7 +78,7 @@ class TestSegmenter:
         assert np.array_equal(before, fields[0].pixels)
 
     def test_needs_are_known(self, segmenter):
-        assert set(segmenter.needs) <= {"masks"}
+        assert set(segmenter.needs) <= {"masks", "weights"}
 
     def test_stamps(self, segmenter, fields):
         stamp = segmenter.stamp(fields[0].id)
@@ -67,6 +86,8 @@ class TestSegmenter:
         assert stamp == segmenter.stamp(fields[0].id)
 
     def test_travels_to_a_worker(self, segmenter, fields):
+        if "weights" in segmenter.needs:
+            pytest.skip("stays with its networks")
         copy = pickle.loads(pickle.dumps(segmenter))
         assert np.array_equal(copy.segment(fields[0]), segmenter.segment(fields[0]))
 

@@ -2,6 +2,10 @@
 
 import gzip
 import hashlib
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -104,18 +108,66 @@ def test_folder_messages(tmp_path):
     assert "found only files such as x_mask.png" in ids("masks")
 
 
+RED_USED = "no yellow channel (endoplasmic reticulum): red (microtubules) was used in its place"
+
+
+def test_missing_yellow(tmp_path):
+    write(tmp_path, "x")
+    write(tmp_path, "y")
+    (tmp_path / "x_yellow.png").unlink()
+    reader = HpaFiles(tmp_path, root=".")
+    assert reader.ids() == ["x", "y"]
+    field = reader.read("x")
+    assert field.notes == (RED_USED,)
+    assert np.array_equal(field.pixels, np.stack([plane(number) for number in (0, 1, 2, 0)]))
+    assert field.pixels.flags.c_contiguous
+    files = [tmp_path / f"x_{channel}.png" for channel in CHANNELS[:3]]
+    assert field.sha256 == hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
+    assert reader.read("y").notes == ()
+
+
+def test_a_yellow_that_comes_later_changes_the_stamp(tmp_path):
+    write(tmp_path, "x")
+    late = (tmp_path / "x_yellow.png").rename(tmp_path / "late")
+    first = HpaFiles(tmp_path, root=".").stamp("x")
+    late.rename(tmp_path / "x_yellow.png")
+    reader = HpaFiles(tmp_path, root=".")
+    assert reader.stamp("x") != first
+    assert reader.read("x").notes == ()
+
+
+@pytest.mark.parametrize("intensity", ["percentile", "fixed", "none"])
+def test_missing_yellow_in_16_bit(tmp_path, intensity):
+    planes = {channel: wide(200, seed) for seed, channel in enumerate(CHANNELS)}
+    write(tmp_path, "x", ".tif.gz", **planes)
+    (tmp_path / "x_yellow.tif.gz").unlink()
+    field = HpaFiles(tmp_path, root=".", intensity=intensity).read("x")
+    assert np.array_equal(field.pixels[3], field.pixels[0])
+    assert field.notes[0] == RED_USED
+    assert "yellow" not in " ".join(field.notes[1:])
+
+
+def test_a_broken_yellow_is_not_a_missing_one(tmp_path):
+    write(tmp_path, "x")
+    (tmp_path / "x_yellow.png").write_bytes(b"")
+    assert "x_yellow.png: the file is empty" in message(
+        lambda: HpaFiles(tmp_path, root=".").read("x")
+    )
+
+
 def test_missing_channels(tmp_path):
     write(tmp_path, "x")
     (tmp_path / "x_yellow.png").unlink()
-    reader = HpaFiles(tmp_path, root=".")
-    assert reader.ids() == ["x"]
-    text = message(lambda: reader.read("x"))
+    text = message(lambda: HpaFiles(tmp_path, root=".", missing_yellow="refuse").read("x"))
     assert text.startswith("x: no yellow (endoplasmic reticulum) channel: looked in")
     assert "x_yellow.png (or .jpg" in text
-    assert text.endswith("found x_blue.png, x_green.png, x_red.png")
+    assert "found x_blue.png, x_green.png, x_red.png; 'missing_yellow: red' uses red" in text
     (tmp_path / "x_red.png").unlink()
-    text = message(lambda: HpaFiles(tmp_path, root=".").read("x"))
+    text = message(lambda: HpaFiles(tmp_path, root=".", missing_yellow="refuse").read("x"))
     assert "no red (microtubules) and yellow (endoplasmic reticulum) channel" in text
+    text = message(lambda: HpaFiles(tmp_path, root=".").read("x"))
+    assert "x: no red (microtubules) channel: looked" in text
+    assert text.endswith("found x_blue.png, x_green.png")
 
 
 def test_two_files_for_one_channel(tmp_path):
@@ -179,7 +231,63 @@ def test_sixteen_bit_fixed(tmp_path):
     field = HpaFiles(tmp_path, root=".", intensity="fixed").read("x")
     for got, channel in zip(field.pixels, CHANNELS, strict=True):
         assert np.array_equal(got, np.round(planes[channel] / 257))
-    assert field.notes == ("16 bit to 8 bit, divided by 257: red, green, blue, yellow",)
+    tops = ", ".join(f"{channel} {planes[channel].max()}" for channel in CHANNELS)
+    assert field.notes == (
+        f"16 bit to 8 bit, divided by 257; largest grey levels of 65535: {tops}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("top", "words"),
+    [
+        (4095, "data of 12 bit in files of 16 bit fill only 0..16 of 0..255 under intensity"),
+        (16383, "data of 14 bit in files of 16 bit fill only 0..64 of"),
+        (
+            255,
+            "data of 8 bit in files of 16 bit fill only 0..1 of 0..255 under intensity 'fixed'; ",
+        ),
+    ],
+)
+def test_sixteen_bit_files_of_fewer_bits(tmp_path, top, words):
+    dim = np.zeros((20, 30), np.uint16)
+    bright = np.full((20, 30), top, np.uint16)
+    write(tmp_path, "x", ".tif", red=dim, green=bright, blue=plane(0), yellow=dim)
+    note, dark = HpaFiles(tmp_path, root=".", intensity="fixed").read("x").notes
+    assert note.endswith(f"levels of 65535: red 0, green {top}, yellow 0; blue is 8 bit and kept")
+    assert dark.startswith("nearly black: ")
+    assert words in dark
+    assert f"'{'percentile' if top > 255 else 'none'}' would use more" in dark
+    write(tmp_path, "x", ".tif", red=dim, green=bright * 0 + 16384, blue=dim, yellow=dim)
+    assert len(HpaFiles(tmp_path, root=".", intensity="fixed").read("x").notes) == 1
+
+
+def test_grey_levels_as_they_are(tmp_path):
+    planes = {"red": wide(255, 1), "green": wide(90, 2), "yellow": np.zeros((20, 30), np.uint16)}
+    write(tmp_path, "x", ".tif.gz", blue=plane(3), **planes)
+    reader = HpaFiles(tmp_path, root=".", intensity="none")
+    field = reader.read("x")
+    assert field.pixels.dtype == np.uint8
+    for row, channel in ((0, "red"), (1, "green"), (3, "yellow")):
+        assert np.array_equal(field.pixels[row], planes[channel])
+    tops = f"red {planes['red'].max()}, green {planes['green'].max()}, yellow 0"
+    assert field.notes == (
+        f"16 bit taken as 8 bit; largest grey levels: {tops}; blue is 8 bit and kept",
+    )
+    planes["green"][3, 4], planes["yellow"][0, 0] = 256, 4000
+    write(tmp_path, "x", ".tif.gz", blue=plane(3), **planes)
+    assert message(lambda: reader.read("x")) == (
+        "x: intensity 'none' takes grey levels as they are, 0..255, but green reaches 256, yellow "
+        "reaches 4000; choose 'percentile' (each channel's 99.9th percentile becomes 255) or "
+        "'fixed' (division by 257)"
+    )
+
+
+@pytest.mark.parametrize("intensity", ["percentile", "fixed", "none"])
+def test_eight_bit_is_left_alone(tmp_path, intensity):
+    write(tmp_path, "x")
+    field = HpaFiles(tmp_path, root=".", intensity=intensity).read("x")
+    assert field.notes == ()
+    assert np.array_equal(field.pixels, np.stack([plane(number) for number in range(4)]))
 
 
 @pytest.mark.parametrize("intensity", ["percentile", "fixed"])
@@ -196,6 +304,84 @@ def test_flat_channels(tmp_path, value):
     write(tmp_path, "x", ".tif", **dict.fromkeys(CHANNELS, flat))
     pixels = HpaFiles(tmp_path, root=".", pixel_size=None).read("x").pixels
     assert (pixels == (255 if value else 0)).all()
+
+
+def listed(folder: Path, *ids: str, **options) -> HpaFiles:
+    (folder / "ids.csv").write_text("ID,Label\n" + "".join(f"{name},0\n" for name in ids))
+    return HpaFiles(folder, root="test", ids="ids.csv", **options)
+
+
+def test_listed_fields(tmp_path):
+    for name in ("a", "b", "c"):
+        write(tmp_path / "test", name)
+    reader = listed(tmp_path, "c", "a", "c")
+    assert reader.ids() == ["a", "c"]
+    assert reader.read("a").id == "a"
+    listed(tmp_path, "b")
+    assert reader.ids() == ["b"]
+
+
+def test_a_list_does_not_shrink(tmp_path):
+    write(tmp_path / "test", "1_A1_1")
+    reader = listed(tmp_path, "1_A1_1", "35_1_A1_1", "gone")
+    assert reader.ids() == ["1_A1_1", "35_1_A1_1", "gone"]
+    reader.read("1_A1_1")
+    asked = f"in {tmp_path / 'test'}, but {tmp_path / 'ids.csv'} asks for it"
+    assert message(lambda: reader.read("gone")) == f"no file gone_<red|green|blue|yellow> {asked}"
+    assert message(lambda: reader.read("35_1_A1_1")) == (
+        f"no file 35_1_A1_1_<red|green|blue|yellow> {asked}; did you mean '1_A1_1'?"
+    )
+    stamps = {reader.stamp(name) for name in reader.ids()}
+    assert len(stamps) == 3
+    write(tmp_path / "test", "gone")
+    assert reader.ids() == ["1_A1_1", "35_1_A1_1", "gone"]
+    assert reader.stamp("gone") not in stamps
+    reader.read("gone")
+
+
+def test_a_list_of_other_fields(tmp_path):
+    for name in ("1_A1_1", "1_A1_2"):
+        write(tmp_path / "test", name)
+    assert message(listed(tmp_path, "y_1", "x_2", "x_1", "z_9").ids, HpazooError) == (
+        f"{tmp_path / 'ids.csv'}: none of its 4 ids has files among the 2 fields of "
+        f"{tmp_path / 'test'}; the list begins with x_1, x_2, y_1, the folder with 1_A1_1, 1_A1_2"
+    )
+    text = message(listed(tmp_path, "1_A1_2_red.png").ids, HpazooError)
+    assert "its one id has no files" in text
+    assert text.endswith("; did you mean '1_A1_2'?")
+    text = message(HpaFiles(tmp_path, root="test", ids="none.csv").ids, HpazooError)
+    assert text.startswith(f"no file {tmp_path / 'none.csv'}")
+
+
+def test_many_missing_fields_are_cheap(tmp_path):
+    write(tmp_path, "0_A1_1")
+    for number in range(3000):
+        (tmp_path / f"{number}_A1_2_red.png").touch()
+    reader = HpaFiles(tmp_path, root=".")
+    reader.ids()
+    with pytest.raises(FieldError, match=r"did you mean '7_A1_2'"):
+        reader.read("1_7_A1_2")
+    started = time.process_time()
+    for number in range(3000):
+        with pytest.raises(FieldError):
+            reader.read(f"{number}_B1_1")
+    assert time.process_time() - started < 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes here only")
+def test_names_that_are_not_utf8(tmp_path):
+    write(tmp_path, "x")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/K\xf6ln_red.png")).touch()
+    text = message(HpaFiles(tmp_path, root=".").ids, HpazooError)
+    assert "is not UTF-8" in text
+    assert text.isascii()
+
+
+def test_readers_stay_light():
+    """They run in many processes."""
+    code = "import hpazoo.readers.hpa_files, sys; print(*{'torch', 'pandas'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 @real

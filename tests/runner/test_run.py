@@ -261,7 +261,7 @@ def test_the_lock_says_how(spec_file: Path, tmp_path: Path) -> None:
     run(spec_file, tmp_path / "out")
     lock = yaml.safe_load((tmp_path / "out" / "run.lock.yaml").read_text(encoding="utf-8"))
     assert lock["members"][1]["strategy"] == {
-        "type": "gridify", "crop": 32, "background": "keep",
+        "type": "gridify", "crop": 32, "background": "keep", "snap": None,
     }  # fmt: skip
     assert lock["lock"]["options"]["random_weights"] is True
     assert set(lock["lock"]["outputs"]) == set(outputs_of(tmp_path / "out"))
@@ -286,7 +286,9 @@ def test_a_lock_refuses_other_weights(spec_file: Path, tmp_path: Path) -> None:
             settings = [f"models.dense.checkpoint={weights}"]
             run(spec_file, tmp_path / "first", settings=settings, random_weights=False)
     lock = tmp_path / "first" / "run.lock.yaml"
-    with pytest.raises(HpazooError, match="weights are not those that the lock names") as error:
+    with pytest.raises(
+        HpazooError, match="weights or other files are not those that the lock names"
+    ) as error:
         hpazoo.run(lock, out=tmp_path / "second")
     assert "model 'dense'" in str(error.value)
     assert hpazoo.run(lock, out=tmp_path / "second", until="segment").exit_code == 0

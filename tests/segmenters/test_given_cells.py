@@ -1,5 +1,6 @@
 """Cells that others found: label images on disk, and those a reader brings."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,37 @@ def test_stamp_follows_the_file(tmp_path):
     assert first == LabelImages(tmp_path, root=".").stamp("x") != ""
     np.save(tmp_path / "x.npy", LABELS)
     assert given.stamp("x") != first
+
+
+@pytest.mark.parametrize("fill", [1, 255, 65535])
+def test_filled_masks_are_refused(tmp_path, fill):
+    """Ids that masks of two levels have; two cells would pass for one."""
+    given = LabelImages(tmp_path, root=".")
+    path = tmp_path / f"{FIELD.id}.png"
+    write_label_image(path, np.where(LABELS > 0, fill, 0))
+    text = problem(given)
+    assert text.startswith(f"{path}: 2 areas apart from each other have one id, {fill}, as in a")
+    assert "another id than 1, 255, 65535" in text
+    one = np.where(LABELS == 5, fill, 0)
+    one[11, 16] = fill  # a crumb of it
+    for labels in (one, np.where(LABELS > 0, 7, 0), np.where(LABELS == 5, 2, LABELS % 3 * fill)):
+        write_label_image(path, labels)
+        assert np.array_equal(given.segment(FIELD), labels)
+
+
+def test_long_names_and_closed_folders(tmp_path, monkeypatch):
+    """A name may fit the file system with one ending and not with another."""
+    field = Field("x" * 245, FIELD.pixels)
+    write_label_image(tmp_path / "short.png", LABELS % 9)
+    (tmp_path / "short.png").rename(tmp_path / f"{field.id}.png")
+    assert np.array_equal(LabelImages(tmp_path, root=".").segment(field), LABELS % 9)
+
+    def closed(self: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", closed)
+    text = problem(LabelImages(tmp_path, root="."))
+    assert text.endswith("1_A1_1.png: cannot be looked for: Permission denied")
 
 
 def test_provided():

@@ -46,6 +46,19 @@ def test_over():
     assert GapMask(over="grid").over == "grid"
 
 
+def test_align_says_what_it_needs():
+    assert GapMask().align == "partition" and GapMask().needs == ("regions",)
+    aligned = GapMask(align="receptive-field")
+    assert aligned.align == "receptive-field" and aligned.needs == ("regions", "centres")
+    assert GapMask().needs == GapMask.needs == ("regions",)
+    masks = np.eye(60, 91, dtype=np.uint8)
+    (one,), (other,) = (
+        strategy.views(Field("f", PIXELS), masks, Input(45, "none"))
+        for strategy in (aligned, GapMask())
+    )
+    assert np.array_equal(one.pixels, other.pixels) and np.array_equal(one.labels, other.labels)
+
+
 def test_whole_image_stands_for_cell_0():
     masks = np.full((60, 91), 9, np.uint8)
     (view,) = WholeImage().views(Field("f", PIXELS), masks, Input(45, "none"))

@@ -4,20 +4,25 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hpazoo.errors import FieldError
+from hpazoo.errors import ComponentError, FieldError
 from hpazoo.fields import Field, Input
-from hpazoo.strategies.gridify import Gridify, tile
+from hpazoo.strategies._template import cut, small_field, tile
+from hpazoo.strategies.gridify import Gridify
 
 NOISE = np.random.default_rng(0).integers(0, 256, (4, 900, 900), np.uint8)
 
 
 def by_template(pixels, box, crop, quarter, own=None):
     """The definition, to the letter: paste four crops pixel by row into a template, resize once."""
-    channels, height, width = pixels.shape
     y0, x0, y1, x1 = box
+    return from_origins(pixels, (y0, y1 - crop), (x0, x1 - crop), crop, quarter, own)
+
+
+def from_origins(pixels, down, across, crop, quarter, own=None):
+    channels, height, width = pixels.shape
     template = np.zeros((2 * crop, 2 * crop, channels), np.uint8)
-    for top, y in ((0, y0), (crop, y1 - crop)):
-        for left, x in ((0, x0), (crop, x1 - crop)):
+    for top, y in zip((0, crop), down, strict=True):
+        for left, x in zip((0, crop), across, strict=True):
             for row in range(crop):
                 a, b = max(0, -x), min(crop, width - x)
                 if 0 <= y + row < height and a < b:
@@ -109,3 +114,115 @@ def test_statistics_are_those_of_the_field():
         assert view.statistics == pytest.approx(expected, abs=1e-6)
     (view, _) = Gridify(crop=32).views(field, masks, Input(300, "hpa-2018"))
     assert view.statistics is None
+
+
+def snapped(start, stop, crop, snap):
+    """Where the two crops along an axis begin, by trying all multiples of `snap`."""
+    near = range(-(-(start - 2 * crop) // snap) * snap, stop + 2 * crop, snap)
+    fits = stop - start <= crop
+    found = []
+    for corner in (start, stop - crop):
+        whole = [o for o in near if o <= start and stop <= o + crop and abs(o - corner) < snap]
+        best = min(abs(o - corner) for o in (whole if fits and whole else near))
+        found.append({o for o in (corner - best, corner + best) if o % snap == 0})
+    return found
+
+
+@given(st.integers(0, 400), st.integers(1, 400), st.integers(1, 200), st.data())
+def test_snapped_crops_begin_at_the_nearest_multiple_that_keeps_the_cell_whole(
+    start, long, crop, data
+):
+    snap = data.draw(st.integers(1, crop))
+    origins = Gridify(crop=crop, snap=snap)._along(start, start + long)
+    for origin, corner, allowed in zip(
+        origins,
+        (start, start + long - crop),
+        snapped(start, start + long, crop, snap),
+        strict=True,
+    ):
+        assert origin in allowed and origin % snap == 0 and abs(origin - corner) < snap
+        assert long <= crop or 2 * abs(origin - corner) <= snap
+        # however far a crop moves, a part of the box stays in it
+        assert origin < start + long and start < origin + crop
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    fields(),
+    st.sampled_from([(96, 8), (96, 32), (100, 10), (64, 1), (75, 15)]),
+    st.integers(1, 130),
+    st.booleans(),
+)
+@example((299, 203, (0, 0, 299, 203)), (96, 8), 36, False)  # 3/8, cell larger than crops
+@example((203, 299, (202, 298, 203, 299)), (96, 8), 72, False)  # 3/4, one pixel in a corner
+@example((64, 50, (3, 5, 60, 44)), (96, 8), 24, False)  # 1/4, field smaller than crops
+@example((203, 299, (17, 0, 90, 299)), (96, 8), 36, True)
+def test_snap_is_the_template_at_snapped_corners_bit_for_bit(case, crops, quarter, zero):
+    height, width, (y0, x0, y1, x1) = case
+    crop, snap = crops
+    pixels = np.ascontiguousarray(NOISE[:, :height, :width])
+    masks = np.ones((height, width), np.int64)
+    masks[y0:y1, x0:x1] = 2**31 - 1
+    field = Field("f", pixels, pixel_size=0.08 * quarter / crop * 4)
+    strategy = Gridify(crop=crop, snap=snap, background="zero" if zero else "keep")
+    *_, view = strategy.views(field, masks, Input(512, "none"))
+    assert view.cells.tolist() == [2**31 - 1]
+    origins = strategy._along(y0, y1), strategy._along(x0, x1)
+    own = masks == 2**31 - 1 if zero else None
+    expected = from_origins(pixels, *origins, crop, quarter, own)
+    assert np.array_equal(view.pixels, expected)
+
+
+@pytest.mark.parametrize(
+    ("crop", "quarter", "snap", "once"),
+    [
+        (512, 192, 8, True),  # 768 px
+        (512, 256, 8, True),  # 1024 px
+        (512, 384, 8, True),  # 1536 px
+        (512, 384, 4, True),
+        (512, 192, 24, True),
+        (512, 512, 1, True),
+        (512, 192, 4, False),  # half a pixel of the view is 4/3 px
+        (512, 228, 128, False),  # OpenCV's coefficients differ from place to place
+        (512, 640, 8, False),  # enlarged
+        (4096, 1536, 8, False),  # positions of a template of 8192 px are too coarse
+    ],
+)
+def test_where_a_field_is_resized_once(crop, quarter, snap, once):
+    assert (small_field(NOISE[:, :16, :16], crop, quarter, snap) is not None) == once
+
+
+@pytest.mark.parametrize(("crop", "quarter"), [(512, 192), (512, 384), (512, 256), (1024, 384)])
+def test_a_field_resized_once_is_right_far_from_its_origin(crop, quarter):
+    # Resized as a whole, a side of 3072 px at 3/8 differs beyond 2048.
+    strip = np.random.default_rng(1).integers(0, 256, (4, 37, 4099), np.uint8)
+    for pixels in (strip, strip.transpose(0, 2, 1).copy()):
+        small = small_field(pixels, crop, quarter, 8)
+        height, width = pixels.shape[1:]
+        for y in range(-8, height, 3 * crop):
+            for x in range(-8, width, 3 * crop // 2 // 8 * 8):
+                origins = [(y, x), (y, x + 8), (y + 16, x), (y - 8, x - 8)]
+                crops = [cut(pixels, *origin, crop) for origin in origins]
+                expected = tile(crops, quarter)
+                squares = small.squares(origins, quarter)
+                rows = [np.concatenate(squares[i : i + 2], axis=2) for i in (0, 2)]
+                assert np.array_equal(np.concatenate(rows, axis=1), expected)
+
+
+def test_snap_of_one_pixel_changes_nothing():
+    field, masks = Field("f", NOISE[:, :300, :201], 0.08), np.zeros((300, 201), np.uint8)
+    masks[17:130, 99:200] = 4
+    for background in ("keep", "zero"):
+        (one,), (other,) = (
+            Gridify(crop=96, background=background, snap=snap).views(
+                field, masks, Input(768, "none")
+            )
+            for snap in (1, None)
+        )
+        assert np.array_equal(one.pixels, other.pixels)
+
+
+def test_snap_of_more_than_a_crop_is_refused():
+    assert Gridify(crop=32, snap=32).snap == 32
+    with pytest.raises(ComponentError, match=r"'snap' 33 and 'crop' 32 .* at most 'crop'"):
+        Gridify(crop=32, snap=33)

@@ -6,7 +6,8 @@ import pytest
 from hpazoo.classes import ClassList
 from hpazoo.geometry import cells_of
 from hpazoo.writers import FieldResult
-from hpazoo.writers.table import CELL_COLUMNS, ROW_GROUP, Table
+from hpazoo.writers._parquet import ROW_GROUP
+from hpazoo.writers.table import CELL_COLUMNS, Table
 
 CLASSES = ClassList("mine", ("Nucleus", "Rods & rings", "ER"))
 ODD = ["plain", 'a,b "c"\nd', "carriage\rreturn", "µm 日本", "both\r\nends "]

@@ -1,0 +1,208 @@
+"""Reading `registry/checkpoints.yaml` strictly: everything that is wrong in it, all at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from hpazoo.classes import class_list_names
+from hpazoo.errors import HpazooError, hint
+from hpazoo.normalize import NORMALIZATIONS
+
+Json = dict[str, Any]
+
+ROLES = ("classifier", "embeddings", "segmentation")
+STATUSES = ("released", "unavailable", "not-loadable")
+
+_CARD: dict[str, tuple[type, ...]] = {
+    "title": (str,),
+    "role": (str,),
+    "builds": (dict, type(None)),
+    "input": (dict, type(None)),
+    "classes": (str, type(None)),
+    "files": (list,),
+    "format": (str, type(None)),
+    "licence": (str,),
+    "citation": (str, type(None)),
+    "parent": (str, type(None)),
+    "trained_on": (list,),
+    "status": (str,),
+    "note": (str,),
+    "thread": (str, type(None)),
+}
+_NEEDED = ("title", "role", "files", "licence", "trained_on", "status")
+_FILE: dict[str, tuple[type, ...]] = {
+    "name": (str,),
+    "fold": (int, type(None)),
+    "sha256": (str, type(None)),
+    "bytes": (int, type(None)),
+    "sources": (list, type(None)),
+}
+_KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_FILE_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def read_cards(path: Path) -> tuple[dict[str, str], dict[str, Json]]:
+    """(data sets, entries of cards by name) of a file; HpazooError lists what is wrong in it."""
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise HpazooError(f"{path} cannot be read: {error}") from error
+    if not isinstance(data, dict) or set(data) != {"datasets", "cards"}:
+        raise HpazooError(f"{path}: expected a mapping with the keys 'datasets' and 'cards'")
+    if not all(isinstance(part, dict) for part in data.values()):
+        raise HpazooError(f"{path}: 'datasets' and 'cards' are mappings, by name")
+    problems = [f"card '{name}': {text}" for name, text in _problems(data)]
+    if problems:
+        raise HpazooError("\n  ".join([f"{path}:", *problems]))
+    return data["datasets"], data["cards"]
+
+
+# libyaml where it is there: five times as fast, and every command that checks a spec waits for it
+_Base: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Base):  # type: ignore[misc]
+    """Refuses a key that stands in a mapping twice, where YAML lets the last one win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"'{twice[0]}' stands twice in a mapping", node.start_mark
+            )
+        made: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return made
+
+
+def _problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+    cards = data["cards"]
+    for name, entry in cards.items():
+        if not isinstance(name, str) or not _KEBAB.fullmatch(name):
+            yield str(name), "a name is of small letters and digits with '-' between them"
+        elif not isinstance(entry, dict):
+            yield name, "expected a mapping"
+        else:
+            found = list(_shape(entry, _CARD, _NEEDED)) or [
+                *_card(entry, data["datasets"]),
+                *_files(entry),
+                *_lineage(name, cards),
+            ]
+            yield from ((name, text) for text in found)
+
+
+def _shape(
+    entry: Json, keys: Mapping[str, tuple[type, ...]], needed: tuple[str, ...]
+) -> Iterator[str]:
+    for key in entry:
+        if key not in keys:
+            yield f"unknown key '{key}'; {hint(key, keys) or 'keys: ' + ', '.join(keys)}"
+    for key in needed:
+        if entry.get(key) in (None, "", []):
+            yield f"'{key}' is missing"
+    for key, types in keys.items():
+        value = entry.get(key)
+        if key in entry and (not isinstance(value, types) or isinstance(value, bool)):
+            names = " or ".join("null" if t is type(None) else t.__name__ for t in types)
+            yield f"'{key}' is {value!r}, expected {names}"
+
+
+def _card(entry: Json, data_sets: Json) -> Iterator[str]:
+    role, status = entry["role"], entry["status"]
+    if role not in ROLES:
+        yield f"role '{role}' is none of {', '.join(ROLES)}"
+    if status not in STATUSES:
+        yield f"status '{status}' is none of {', '.join(STATUSES)}"
+    for unknown in (name for name in entry["trained_on"] if name not in data_sets):
+        yield f"trained_on '{unknown}' is none of {', '.join(data_sets)}"
+    classes = entry.get("classes")
+    if (classes is not None) != (role == "classifier"):
+        yield "a classifier has 'classes', other roles have none"
+    elif classes is not None and classes not in class_list_names():
+        yield f"classes '{classes}' is none of {', '.join(class_list_names())}"
+    if entry.get("format") is None and status != "unavailable":
+        yield "'format' is missing"
+    if entry.get("thread") is not None and not is_https(entry["thread"]):
+        yield f"thread '{entry['thread']}' is no https address"
+    builds, seen = entry.get("builds"), entry.get("input")
+    if role == "segmentation" or status == "not-loadable":
+        if builds is not None or seen is not None:
+            yield "'builds' and 'input' are for networks that a spec can name"
+        return
+    if builds is None or set(builds) != {"backbone", "head"}:
+        yield "'builds' needs backbone and head"
+    if seen is None or set(seen) != {"size", "normalize"}:
+        yield "'input' needs size and normalize"
+    elif type(seen["size"]) is not int or seen["size"] < 1:
+        yield f"size {seen['size']!r} is no whole number above 0"
+    elif seen["normalize"] not in NORMALIZATIONS:
+        yield f"normalize '{seen['normalize']}' is none of {', '.join(NORMALIZATIONS)}"
+
+
+def _files(entry: Json) -> Iterator[str]:
+    files, status = entry["files"], entry["status"]
+    shapes = [
+        "a file is a mapping" if not isinstance(file, dict) else text
+        for file in files
+        for text in (_shape(file, _FILE, ("name",)) if isinstance(file, dict) else [""])
+    ]
+    yield from shapes
+    if shapes:
+        return
+    names = [file["name"] for file in files]
+    for name in names:
+        if not _FILE_NAME.fullmatch(name):
+            yield f"file '{name}': a name is of letters, digits, '_', '.' and '-'"
+    if len(set(map(str.lower, names))) < len(names):
+        yield "two files have one name"
+    folds = [file.get("fold") for file in files]
+    if folds != [None] and (None in folds or folds != sorted(set(folds)) or folds[0] < 0):
+        yield "each of several files has a 'fold', in order"
+    for file in files:
+        digest, size = file.get("sha256"), file.get("bytes")
+        sources = file.get("sources") or []
+        if digest is not None and not _DIGEST.fullmatch(digest):
+            yield f"file '{file['name']}': sha256 is 64 hexadecimal digits, not '{digest}'"
+        if digest is None and entry.get("format") == "torchscript":
+            yield f"file '{file['name']}': TorchScript runs code, so it needs a 'sha256'"
+        if size is not None and size < 1:
+            yield f"file '{file['name']}': bytes is above 0, not {size}"
+        if len(set(map(str, sources))) < len(sources):
+            yield f"file '{file['name']}': a source stands twice"
+        for source in sources:
+            if not is_https(source):
+                yield f"file '{file['name']}': source '{source}' is no https address"
+    offered = [bool(file.get("sources")) for file in files]
+    if (status == "unavailable") == all(offered):
+        yield f"status is {status}, but {sum(offered)} of {len(files)} files have sources"
+
+
+def _lineage(name: str, cards: Json) -> Iterator[str]:
+    seen, parent = {name}, cards[name].get("parent")
+    while parent is not None:
+        if parent not in cards:
+            yield f"unknown parent '{parent}'; {hint(parent, cards)}"
+            return
+        if parent in seen:
+            yield f"parent '{parent}' descends from itself"
+            return
+        seen.add(parent)
+        parent = cards[parent].get("parent") if isinstance(cards[parent], dict) else None
+
+
+def is_https(text: object) -> bool:
+    """Whether a text is a complete https address without a user in it."""
+    if not isinstance(text, str) or any(c.isspace() or not c.isprintable() for c in text):
+        return False
+    try:
+        parts = urlsplit(text)
+        return parts.scheme == "https" and bool(parts.hostname) and "@" not in parts.netloc
+    except ValueError:
+        return False

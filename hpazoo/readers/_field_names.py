@@ -1,0 +1,70 @@
+"""Names of channel files, and the ids of the atlas in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from hpazoo.fields import CHANNELS
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".tif.gz", ".tiff.gz")
+
+_CHANNEL = "|".join(CHANNELS)
+_SUFFIX = "|".join(map(re.escape, SUFFIXES))
+_FILE = re.compile(
+    rf"(?P<id>.+)_(?P<channel>{_CHANNEL})({_SUFFIX})",
+    re.IGNORECASE | re.DOTALL,
+)
+# `800_A6_1_blue_red_green.jpg` is a composite of the atlas, not the green of `800_A6_1_blue_red`.
+_COMPOSITE = re.compile(rf".+_({_CHANNEL})", re.IGNORECASE | re.DOTALL)
+_AFTER_ID = re.compile(
+    rf"((_({_CHANNEL}))+|_mask|_cell_mask|_segmentation)?({_SUFFIX}|\.npy)?\Z", re.IGNORECASE
+)
+_FIFTH_PART = re.compile(r"_cr[0-9a-f]+\Z")
+_ANTIBODY = re.compile(r"\d+_(?=\d+_[a-z]+\d+_\d+\Z)")
+
+
+def channel_of(name: str) -> tuple[str, str] | None:
+    """Id and channel of a channel file's name; None for all other files and for composites."""
+    match = _FILE.fullmatch(name)
+    if match is None or _COMPOSITE.fullmatch(match["id"]):
+        return None
+    return match["id"], match["channel"].lower()
+
+
+def bare_id(text: str) -> str:
+    """What is left of a path or a file's name without folder, channels and suffix."""
+    name = re.split(r"[/\\]", text.rstrip("/\\"))[-1]
+    return _AFTER_ID.sub("", name, count=1) or name
+
+
+class NearIds:
+    """Finds the id that was meant where one is not there.
+
+    Only what is known to be mixed up counts: capitals, a channel or suffix behind the id, and the
+    atlas's styles `<antibody>_<plate>_<well>_<field>` (2018), `<plate>_<well>_<field>` (2021) and
+    either with a fifth part `_cr<hash>`. Likeness of letters does not: ids beside each other are
+    alike, and are other fields.
+    """
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self._by_key: dict[str, str] = {}
+        for name in sorted(ids):
+            for key in _keys(name):
+                self._by_key.setdefault(key, name)
+
+    def hint(self, wanted: str) -> str:
+        """`; did you mean 'x'?` or nothing."""
+        for key in (*_keys(wanted), *_keys(bare_id(wanted))):
+            if key in self._by_key:
+                return f"; did you mean '{self._by_key[key]}'?"
+        return ""
+
+
+def _keys(name: str) -> Iterator[str]:
+    """An id in small letters, then without what some styles leave out."""
+    whole = name.casefold()
+    yield whole
+    four = _FIFTH_PART.sub("", whole)
+    yield four
+    yield _ANTIBODY.sub("", four, count=1)
