@@ -42,7 +42,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Reference:
-    """Text that names something else: a `model` or `member` of the spec, a `card`, `class`, `path`."""
+    """Text that names something: a `model` or `member` of the spec, a `card`, `class`, `path`."""
 
     to: Literal["model", "member", "card", "class", "path"]
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from hpazoo.checkpoints import cards, store, transfer
+from hpazoo.checkpoints import cards
+from hpazoo.checkpoints.cache import store, transfer
 from hpazoo.cli import main
 from hpazoo.cli.transfers import Transfers
 from hpazoo.errors import HpazooError

@@ -22,7 +22,12 @@ def test_list_is_in_natural_order_and_takes_wildcards(capsys: pytest.CaptureFixt
     assert "gap-mask" in names
     assert call(capsys, "list", "strategy") == (0, out, "")
     _, out, _ = call(capsys, "list", "strategies", "g*")
-    assert [line.split()[0] for line in out.splitlines()] == ["strategies", "gap-mask", "gridify"]
+    assert [line.split()[0] for line in out.splitlines()] == [
+        "strategies",
+        "gap-mask",
+        "gridify",
+        "gridify-paste",
+    ]
     _, out, _ = call(capsys, "list", "*-mask")
     assert [line.split()[0] for line in out.splitlines()] == ["strategies", "gap-mask"]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -48,17 +50,26 @@ _FILE_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def read_cards(path: Path) -> tuple[dict[str, str], dict[str, Json]]:
-    """(data sets, entries of cards by name) of a file; HpazooError lists what is wrong in it."""
+def read_cards(
+    path: Path,
+    known_sets: Mapping[str, str] = MappingProxyType({}),
+    known_cards: Mapping[str, Json] = MappingProxyType({}),
+) -> tuple[dict[str, str], dict[str, Json]]:
+    """(data sets, entries of cards by name) of a file; HpazooError lists what is wrong in it.
+
+    A file of one's own may speak of data sets and parents that are known already.
+    """
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise HpazooError(f"{path} cannot be read: {error}") from error
+    if isinstance(data, dict) and known_cards:
+        data.setdefault("datasets", {})
     if not isinstance(data, dict) or set(data) != {"datasets", "cards"}:
         raise HpazooError(f"{path}: expected a mapping with the keys 'datasets' and 'cards'")
     if not all(isinstance(part, dict) for part in data.values()):
         raise HpazooError(f"{path}: 'datasets' and 'cards' are mappings, by name")
-    problems = [f"card '{name}': {text}" for name, text in _problems(data)]
+    problems = [f"card '{name}': {text}" for name, text in _problems(data, known_sets, known_cards)]
     if problems:
         raise HpazooError("\n  ".join([f"{path}:", *problems]))
     return data["datasets"], data["cards"]
@@ -82,16 +93,18 @@ class _Loader(_Base):  # type: ignore[misc]
         return made
 
 
-def _problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
-    cards = data["cards"]
-    for name, entry in cards.items():
+def _problems(
+    data: Mapping[str, Json], known_sets: Mapping[str, str], known_cards: Mapping[str, Json]
+) -> Iterator[tuple[str, str]]:
+    cards, data_sets = {**known_cards, **data["cards"]}, {**known_sets, **data["datasets"]}
+    for name, entry in data["cards"].items():
         if not isinstance(name, str) or not _KEBAB.fullmatch(name):
             yield str(name), "a name is of small letters and digits with '-' between them"
         elif not isinstance(entry, dict):
             yield name, "expected a mapping"
         else:
             found = list(_shape(entry, _CARD, _NEEDED)) or [
-                *_card(entry, data["datasets"]),
+                *_card(entry, data_sets),
                 *_files(entry),
                 *_lineage(name, cards),
             ]
@@ -177,7 +190,7 @@ def _files(entry: Json) -> Iterator[str]:
         if len(set(map(str, sources))) < len(sources):
             yield f"file '{file['name']}': a source stands twice"
         for source in sources:
-            if not is_https(source):
+            if not is_https(source) and not _is_local(source):
                 yield f"file '{file['name']}': source '{source}' is no https address"
     offered = [bool(file.get("sources")) for file in files]
     if (status == "unavailable") == all(offered):
@@ -195,6 +208,19 @@ def _lineage(name: str, cards: Json) -> Iterator[str]:
             return
         seen.add(parent)
         parent = cards[parent].get("parent") if isinstance(cards[parent], dict) else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this computer."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_local(source: object) -> bool:
+    parts = urlsplit(source) if isinstance(source, str) else None
+    return parts is not None and parts.scheme == "http" and is_loopback(parts.hostname or "")
 
 
 def is_https(text: object) -> bool:

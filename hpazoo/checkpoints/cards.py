@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import functools
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from hpazoo.checkpoints.card_file import read_cards
 from hpazoo.paths import data_folder
+
+OWN_CARDS = "HPAZOO_CARDS"
+"""Names a file of cards of one's own, as `registry/checkpoints.yaml`: a laboratory's networks, or
+other sources for known ones."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +73,26 @@ def find_card(name: str) -> Card | None:
 
 def data_sets() -> dict[str, str]:
     """What `trained_on` speaks of: id -> description."""
-    return dict(_read()[0])
+    return dict(_read(_own_file())[0])
 
 
-@functools.cache
-def _read() -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
-    return read_cards(data_folder("registry") / "checkpoints.yaml")
-
-
-@functools.cache
 def _cards() -> dict[str, Card]:
-    return {name: make_card(name, entry) for name, entry in _read()[1].items()}
+    return _read(_own_file())[1]
+
+
+def _own_file() -> Path | None:
+    own = os.environ.get(OWN_CARDS)
+    return Path(own).expanduser() if own else None
+
+
+@functools.cache
+def _read(own: Path | None) -> tuple[dict[str, str], dict[str, Card]]:
+    """Data sets and cards of the project and of a file of one's own, which wins."""
+    sets, entries = read_cards(data_folder("registry") / "checkpoints.yaml")
+    if own is not None:
+        more_sets, more = read_cards(own, sets, entries)
+        sets, entries = sets | more_sets, entries | more
+    return sets, {name: make_card(name, entry) for name, entry in entries.items()}
 
 
 def make_card(name: str, entry: dict[str, Any]) -> Card:

@@ -13,7 +13,7 @@ from torch import nn
 
 import hpazoo
 from hpazoo.checkpoints.agreement import full_builds
-from hpazoo.checkpoints.header import CARD_KEY, card_in
+from hpazoo.checkpoints.reading.header import CARD_KEY, card_in
 from hpazoo.errors import CheckpointError, UsageError, did_you_mean
 from hpazoo.paths import replacing
 
@@ -25,7 +25,7 @@ def save_checkpoint(model: nn.Module, path: Path | str, card: Mapping[str, Any])
     """Write the weights of a model and their card to one file, whole or not at all.
 
     The same weights and card give the same bytes. `load_checkpoint` compares the card with the
-    model it loads into; `hpazoo.checkpoints.header.read_card` reads it alone.
+    model it loads into; `hpazoo.checkpoints.reading.header.read_card` reads it alone.
 
     Parameters
     ----------

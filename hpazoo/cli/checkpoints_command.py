@@ -52,7 +52,7 @@ def fetch_cards(names: tuple[str, ...], folds: tuple[int, ...], quiet: bool) -> 
 
     Stopped at any moment, the same command goes on where it was.
     """
-    from hpazoo.checkpoints.fetch import FetchError, fetch
+    from hpazoo.checkpoints.cache.fetch import FetchError, fetch
     from hpazoo.cli.transfers import Transfers
 
     cards = [_card(name) for name in dict.fromkeys(names)]
@@ -83,7 +83,7 @@ def fetch_cards(names: tuple[str, ...], folds: tuple[int, ...], quiet: bool) -> 
 )
 def add_file(name: str, file: Path, fold: int | None, trust_code: bool) -> None:
     """File your own copy of a set of weights: FILE becomes that of the card NAME."""
-    from hpazoo.checkpoints.add import add, trust_program
+    from hpazoo.checkpoints.cache.add import add, trust_program
     from hpazoo.checkpoints.cards import card_names, find_card
 
     card = find_card(name)
@@ -111,8 +111,8 @@ def add_file(name: str, file: Path, fold: int | None, trust_code: bool) -> None:
 @click.argument("names", nargs=-1)
 def verify(names: tuple[str, ...]) -> int:
     """Check what is in the cache, or all files of the cards NAMES; exit 1 if any is wrong."""
+    from hpazoo.checkpoints.cache.store import cache_folder, is_there, place_of, problem_of
     from hpazoo.checkpoints.cards import card_names
-    from hpazoo.checkpoints.store import cache_folder, is_there, place_of, problem_of
 
     checked = wrong = 0
     for name in names or card_names():
@@ -146,8 +146,8 @@ def _list() -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from hpazoo.checkpoints.cache.store import cache_folder
     from hpazoo.checkpoints.cards import card_names
-    from hpazoo.checkpoints.store import cache_folder
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("name", no_wrap=True)
@@ -166,7 +166,7 @@ def _list() -> None:
 
 
 def _there(card: Card) -> str:
-    from hpazoo.checkpoints.store import is_there
+    from hpazoo.checkpoints.cache.store import is_there
 
     there = sum(is_there(card, file) for file in card.files)
     if len(card.files) == 1:
@@ -176,7 +176,7 @@ def _there(card: Card) -> str:
 
 def _size(card: Card) -> str:
     """Of all files, as far as it is known: published, or on the disk."""
-    from hpazoo.checkpoints.store import is_there, place_of
+    from hpazoo.checkpoints.cache.store import is_there, place_of
 
     sizes = [
         file.bytes or (place_of(card, file).stat().st_size if is_there(card, file) else 0)
@@ -186,8 +186,8 @@ def _size(card: Card) -> str:
 
 
 def _show(card: Card) -> None:
+    from hpazoo.checkpoints.cache.store import expected_digest, fold_name, is_there
     from hpazoo.checkpoints.cards import data_sets
-    from hpazoo.checkpoints.store import expected_digest, fold_name, is_there
 
     click.echo(f"{click.style(card.name, bold=True)}, {card.status}\n")
     known = data_sets()

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hpazoo.checkpoints import sha256
+from hpazoo.checkpoints.cache.store import local_files
 from hpazoo.checkpoints.cards import find_card
-from hpazoo.checkpoints.store import local_files
 from hpazoo.classes import class_list
 from hpazoo.ensembles import ensembles
 from hpazoo.errors import HpazooError, UsageError
@@ -21,11 +21,8 @@ from hpazoo.views import views
 from hpazoo.writers import writers
 
 
-def program_files(spec: Spec) -> dict[str, str]:
-    """Card -> digest of its file, of all cards that the segmenter names.
-
-    HpazooError says which are not there, all at once.
-    """
+def program_files(spec: Spec) -> tuple[dict[str, str], list[str]]:
+    """Card -> digest of its file, of all cards that the segmenter names; and what is missing."""
     found, missing = {}, []
     for card in _named(spec, "card", ("masks",)):
         known = find_card(card)
@@ -35,16 +32,15 @@ def program_files(spec: Spec) -> dict[str, str]:
             (found[card],) = map(sha256, local_files(known))
         except HpazooError as error:
             missing.append(f"masks: {error}")
-    if missing:
-        raise HpazooError("\n".join(missing))
-    return found
+    return found, missing
 
 
-def table_files(spec: Spec, data: Path) -> dict[str, str]:
-    """Path as the spec writes it -> digest, of all files that blend, corrections and writers read.
+def table_files(spec: Spec, data: Path) -> tuple[dict[str, str], list[str]]:
+    """Path as the spec writes it -> digest, of all files that blend, corrections and writers read;
+    and what is missing.
 
     Builds these, and the members' strategies, so that what is wrong with them is said before the
-    first field; HpazooError.
+    first field; UsageError.
     """
     for member in spec.members:
         strategies.build(member.strategy)
@@ -52,20 +48,18 @@ def table_files(spec: Spec, data: Path) -> dict[str, str]:
             views.build(member.views)
     ensembles.build(spec.resolved["ensemble"])
     classes = class_list(spec.resolved["classes"])
-    problems = []
+    missing = []
     for config in spec.resolved["postprocess"]:
         try:
             postprocessors.build(config, classes, data)
         except UsageError:
             raise
         except HpazooError as error:
-            problems.append(f"postprocess: {error}")
+            missing.append(f"postprocess: {error}")
     for config in spec.resolved["outputs"]:
         writers.build(config, classes)
-    if problems:
-        raise HpazooError("\n".join(problems))
     named = _named(spec, "path", ("ensemble", "postprocess", "outputs"))
-    return {path: sha256(user_path(data, path)) for path in named}
+    return {} if missing else {path: sha256(user_path(data, path)) for path in named}, missing
 
 
 def _named(spec: Spec, reference: str, keys: tuple[str, ...]) -> Iterator[str]:

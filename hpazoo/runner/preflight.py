@@ -8,9 +8,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpazoo.checkpoints.cache.store import local_files
 from hpazoo.checkpoints.cards import find_card
-from hpazoo.checkpoints.store import local_files
-from hpazoo.errors import FieldError, HpazooError, UsageError
+from hpazoo.errors import FieldError, HpazooError
 from hpazoo.paths import natural_order, user_path
 from hpazoo.readers import Reader, readers
 from hpazoo.runner.asked import program_files, table_files
@@ -69,18 +69,12 @@ def preflight(spec: Spec, settings: Settings, folder: Path, models: Collection[s
     if fields:
         items.extend(_masks(segmenter, fields))
         items.extend(_disk(folder, len(fields)))
-    programs: dict[str, str] = {}
+    programs, missing = program_files(spec)
+    items.extend(missing)
     tables: dict[str, str] = {}
-    try:
-        programs = program_files(spec)
-    except HpazooError as error:
-        items.extend(str(error).splitlines())
-    try:
-        tables = table_files(spec, data) if models else {}
-    except UsageError:
-        raise
-    except HpazooError as error:
-        items.extend(str(error).splitlines())
+    if models:
+        tables, missing = table_files(spec, data)
+        items.extend(missing)
     files: dict[str, list[Path]] = {}
     for name in models:
         try:

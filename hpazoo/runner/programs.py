@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hpazoo.checkpoints.cache.store import local_files
 from hpazoo.checkpoints.cards import find_card
-from hpazoo.checkpoints.store import local_files
 from hpazoo.errors import HpazooError
 
 
@@ -24,7 +24,7 @@ class Programs:
             if found is None:
                 raise HpazooError(f"there is no card '{card}'; see 'hpazoo checkpoints list'")
             # torch takes seconds to import, and most segmenters do without
-            from hpazoo.checkpoints.program import load_program
+            from hpazoo.checkpoints.reading.program import load_program
 
             (file,) = local_files(found)
             self._loaded[card] = load_program(file, device=self.device).eval()

@@ -131,8 +131,8 @@ def upsample_labels(small: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         mask = (small[top:bottom, left:right] == cell).astype(np.float32)
         mask = cv2.GaussianBlur(mask, (0, 0), 1.0, borderType=cv2.BORDER_REPLICATE)
         # Output pixels of the box, and where their centres lie in the small one.
-        rows = slice(int(np.ceil(top * ratio[0])), int(bottom * ratio[0]))
-        columns = slice(int(np.ceil(left * ratio[1])), int(right * ratio[1]))
+        rows = slice(-(-top * shape[0] // small.shape[0]), bottom * shape[0] // small.shape[0])
+        columns = slice(-(-left * shape[1] // small.shape[1]), right * shape[1] // small.shape[1])
         matrix = np.array(
             [
                 [1 / ratio[1], 0, (columns.start + 0.5) / ratio[1] - 0.5 - left],

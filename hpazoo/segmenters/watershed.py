@@ -38,8 +38,8 @@ _CLUMP = 1.5  # nuclei of a radius above this multiple of the median count as th
 _NECK = (
     0.75  # two lobes are two nuclei when the neck is below this share of the thinner lobe's width
 )
-_GLOW = 0.3  # light below this share of the brightest near it may be its glow
-_DIMMEST = 0.4  # of the field's level: nuclei below are not looked for
+_GLOW = 0.25  # light below this share of the brightest near it may be its glow
+_DIMMEST = 0.3  # of the field's level: nuclei below are not looked for
 _FAINT = 6.0  # grey levels of 255: less is no signal, and less contrast no image
 _DIM = 32.0  # a channel whose 99th percentile is below is not stretched further
 

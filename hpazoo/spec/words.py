@@ -21,6 +21,7 @@ def values_in_words(schema: Json) -> str:
         "string": "text",
         "boolean": "true | false",
         "array": "list",
+        "object": "mapping",
         "null": "null",
     }
     several: list[str] = types if isinstance(types, list) else [types]

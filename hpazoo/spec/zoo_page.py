@@ -63,8 +63,8 @@ def _component(kind: str, name: str, component: Description) -> Iterator[str]:
 
 def _checkpoints() -> Iterator[str]:
     yield "## Checkpoints\n"
-    yield "Weights that are known, each by its card. `hpazoo checkpoints fetch NAME` gets what can be"
-    yield "had; a file of your own takes a card's place with `hpazoo checkpoints add NAME FILE`.\n"
+    yield "Weights that are known, by card. `hpazoo checkpoints fetch NAME` gets what can be had;"
+    yield "a file of your own takes a card's place with `hpazoo checkpoints add NAME FILE`.\n"
     cards = [card for name in card_names() if (card := find_card(name))]
     yield "| card | what | status | licence |"
     yield "|---|---|---|---|"

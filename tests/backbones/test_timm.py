@@ -36,6 +36,7 @@ NAMED = [
     "resnet18",
     "swin_tiny_patch4_window7_224",
     "test_vit3",
+    "tresnet_m",
     "vit_small_patch14_dinov2",
     "vit_small_patch14_reg4_dinov2",
     "vit_small_patch16_dinov3",
@@ -160,6 +161,21 @@ class TestEveryNetwork:
         size = built_for(backbone)
         backbone(torch.rand(2, 4, *(min(side, 224) for side in size))).square().mean().backward()
         assert [key for key, p in backbone.named_parameters() if p.grad is None] == []
+
+
+def test_a_network_that_reads_numbers_while_it_is_made():
+    """As the Transformers of timm 1.0.15 do: `linspace(...).item()` for stochastic depth."""
+
+    def make():
+        layer = torch.nn.Linear(3, 3)
+        layer.weight.sum().item()
+        return layer
+
+    torch.manual_seed(0)
+    expected = torch.rand(())
+    torch.manual_seed(0)
+    assert _timm._without_numbers(make).weight.is_meta
+    assert torch.equal(torch.rand(()), expected)
 
 
 class TestSizes:

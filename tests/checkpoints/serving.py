@@ -10,8 +10,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from hpazoo.checkpoints.cache.transfer import Patience
 from hpazoo.checkpoints.cards import Card, make_card
-from hpazoo.checkpoints.transfer import Patience
 
 PATIENCE = Patience(connect=2, stall=0.4, attempts=3, pause=0.01, longest=5)
 

@@ -30,6 +30,7 @@ def test_published_cards(name: str) -> None:
     assert set(card.trained_on) <= set(data_sets()) and card.trained_on
     assert card.note and card.licence
     assert card.citation and ("doi:" in card.citation)
+    assert all(is_https(source) for file in card.files for source in file.sources)
     if card.status == "unavailable":
         assert "hpazoo" not in card.note
     for kind, key in (("backbones", "backbone"), ("heads", "head")):
@@ -91,7 +92,7 @@ def test_variants_that_weights_do_not_tell_are_said() -> None:
 def test_cards_need_no_network_library() -> None:
     code = (
         "import sys; from hpazoo.checkpoints.cards import card_names; card_names();"
-        "import hpazoo.checkpoints.store, hpazoo.checkpoints.fetch, hpazoo.checkpoints.add;"
+        "import hpazoo.checkpoints.cache.store, hpazoo.checkpoints.cache.fetch, hpazoo.checkpoints.cache.add;"
         "assert not {'torch', 'numpy', 'requests', 'urllib3'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from hpazoo.checkpoints import fetch as fetching
-from hpazoo.checkpoints import store, transfer
+from hpazoo.checkpoints.cache import fetch as fetching
+from hpazoo.checkpoints.cache import store, transfer
+from hpazoo.checkpoints.cache.connection import SourceError, check_address
+from hpazoo.checkpoints.cache.fetch import FetchError, fetch
+from hpazoo.checkpoints.cache.records import read_record
 from hpazoo.checkpoints.cards import Card
-from hpazoo.checkpoints.connection import SourceError, check_address
-from hpazoo.checkpoints.fetch import FetchError, fetch
-from hpazoo.checkpoints.records import read_record
 from hpazoo.errors import CheckpointError, HpazooError, UsageError
 from tests.checkpoints.serving import (
     PATIENCE,
@@ -231,8 +231,8 @@ def test_stopped_after_the_last_byte(server: Server) -> None:
 
 SCRIPT = """
 import sys
-from hpazoo.checkpoints.fetch import fetch
-from hpazoo.checkpoints.transfer import Patience
+from hpazoo.checkpoints.cache.fetch import fetch
+from hpazoo.checkpoints.cache.transfer import Patience
 from tests.checkpoints.serving import card_of
 card = card_of({"name": "w.pth", "sources": sys.argv[1:]})
 class Watch:

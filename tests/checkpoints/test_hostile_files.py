@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 import torch
 
-from hpazoo.checkpoints import pickles, sha256
-from hpazoo.checkpoints.files import is_program_file, read_state
-from hpazoo.checkpoints.header import read_card
+from hpazoo.checkpoints import sha256
+from hpazoo.checkpoints.reading import pickles
+from hpazoo.checkpoints.reading.files import is_program_file, read_state
+from hpazoo.checkpoints.reading.header import read_card
 from hpazoo.errors import CheckpointError
 
 torch.set_num_threads(1)

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 import hpazoo
-from hpazoo.checkpoints.header import read_card
 from hpazoo.checkpoints.load import load_checkpoint
+from hpazoo.checkpoints.reading.header import read_card
 from hpazoo.checkpoints.save import ids_digest, save_checkpoint
 from hpazoo.classes import ClassList, class_list
 from hpazoo.errors import CheckpointError, HpazooError, UsageError
@@ -78,7 +78,7 @@ def test_the_card(path, trained):
 
 def test_reading_the_card_needs_no_torch(path, trained):
     code = (
-        "import sys; from hpazoo.checkpoints.header import read_card; "
+        "import sys; from hpazoo.checkpoints.reading.header import read_card; "
         f"assert read_card({str(path)!r})['licence'] == 'MIT'; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
-from hpazoo.checkpoints import add as adding
-from hpazoo.checkpoints import store
-from hpazoo.checkpoints.add import add, trust_program
+from hpazoo.checkpoints.cache import add as adding
+from hpazoo.checkpoints.cache import store
+from hpazoo.checkpoints.cache.add import add, trust_program
+from hpazoo.checkpoints.cache.locks import locked
+from hpazoo.checkpoints.cache.records import read_record, record_path, trust, trusted
 from hpazoo.checkpoints.cards import Card, find_card
-from hpazoo.checkpoints.locks import locked
-from hpazoo.checkpoints.records import read_record, record_path, trust, trusted
 from hpazoo.errors import CheckpointError, HpazooError, UsageError
 from tests.checkpoints.serving import card_of
 
@@ -330,7 +330,7 @@ def test_two_who_trust_at_once(cache: Path) -> None:
 def test_a_lock_goes_with_its_process(tmp_path: Path) -> None:
     path = tmp_path / "a" / ".lock"
     code = (
-        "import sys, time; from pathlib import Path; from hpazoo.checkpoints.locks import locked\n"
+        "import sys, time; from pathlib import Path; from hpazoo.checkpoints.cache.locks import locked\n"
         "with locked(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", code, str(path)]

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from hpazoo.checkpoints import program as program_module
 from hpazoo.checkpoints.load import load_checkpoint
-from hpazoo.checkpoints.program import load_program
+from hpazoo.checkpoints.reading import program as program_module
+from hpazoo.checkpoints.reading.program import load_program
 from hpazoo.errors import CheckpointError, ComponentError, HpazooError, UsageError
 from hpazoo.models import build_model
 from hpazoo.regions import Regions
@@ -290,7 +290,7 @@ def test_wrong_files_and_wrong_models(path, trusted):
         load_checkpoint(model_of(), path.with_name("none.pt"))
     trust(trusted, saved(AsTuple("x"), path))
     with pytest.raises(CheckpointError, match=r"to answer for 19 classes .* the model for 7"):
-        model = model_of(24)
+        model = model_of(19)
         model.classes = type(model.classes)("mine", tuple("abcdefg"))
         load_checkpoint(model, path)
     other = {"backbone": "densenet121", "head": "avg-max"}

@@ -32,7 +32,11 @@ def test_a_value(spec: Path) -> None:
 def test_below_a_bare_component(spec: Path) -> None:
     loaded = load(spec, settings=["models.net.v1.head.grid=30", "members.0.strategy.over=grid"])
     assert loaded.models["net.v1"].head == {"type": "attention", "grid": 30}
-    assert loaded.members[0].strategy == {"type": "gap-mask", "over": "grid"}
+    assert loaded.members[0].strategy == {
+        "type": "gap-mask",
+        "over": "grid",
+        "align": "partition",
+    }
 
 
 def test_a_mapping(spec: Path) -> None:

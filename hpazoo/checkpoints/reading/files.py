@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from hpazoo.checkpoints import open_file
-from hpazoo.checkpoints.archives import (
+from hpazoo.checkpoints.reading.archives import (
     Legacy,
     Source,
     ZipFile,
@@ -26,8 +26,8 @@ from hpazoo.checkpoints.archives import (
     read_values,
     record_names,
 )
-from hpazoo.checkpoints.header import Entry, card_in, is_safetensors, read_header
-from hpazoo.checkpoints.pickled import RefusedError, Stored
+from hpazoo.checkpoints.reading.header import Entry, card_in, is_safetensors, read_header
+from hpazoo.checkpoints.reading.pickled import RefusedError, Stored
 from hpazoo.errors import CheckpointError
 
 _CONTAINERS = ("state_dict", "model_state_dict", "model")

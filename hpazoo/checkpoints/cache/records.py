@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpazoo.checkpoints.locks import locked
+from hpazoo.checkpoints.cache.locks import locked
 from hpazoo.errors import HpazooError
 from hpazoo.paths import replacing
 

@@ -13,7 +13,7 @@ import pickletools
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from hpazoo.checkpoints.pickled import Other, RefusedError, Storage, known, made, storage
+from hpazoo.checkpoints.reading.pickled import Other, RefusedError, Storage, known, made, storage
 
 MOST_OPERATIONS = 2_000_000
 """A state dict with an optimizer beside it has some 100,000."""

@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 
 from hpazoo.checkpoints import open_file, sha256
-from hpazoo.checkpoints.store import is_trusted
+from hpazoo.checkpoints.cache.store import is_trusted
 from hpazoo.errors import CheckpointError
 
 

@@ -12,8 +12,8 @@ from typing import IO, Any, BinaryIO, Protocol, cast
 import torch
 from torch import Tensor
 
-from hpazoo.checkpoints.pickled import ITEM_SIZES, RefusedError, Storage, Stored
-from hpazoo.checkpoints.pickles import Unpickled, unpickle
+from hpazoo.checkpoints.reading.pickled import ITEM_SIZES, RefusedError, Storage, Stored
+from hpazoo.checkpoints.reading.pickles import Unpickled, unpickle
 
 _AT_ONCE = 1 << 20
 _MOST_AT_ONCE = 64 << 20

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from hpazoo.checkpoints.connection import (
+from hpazoo.checkpoints.cache.connection import (
     ChangedError,
     Reply,
     SourceError,
     TransferError,
     open_reply,
 )
-from hpazoo.checkpoints.store import cannot_write
+from hpazoo.checkpoints.cache.store import cannot_write
 from hpazoo.errors import HpazooError
 from hpazoo.paths import replacing
 

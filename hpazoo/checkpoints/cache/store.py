@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hpazoo.checkpoints import sha256
+from hpazoo.checkpoints.cache.records import Record, read_record, record_path, trusted, write_record
 from hpazoo.checkpoints.cards import Card, CardFile, card_names, find_card
-from hpazoo.checkpoints.records import Record, read_record, record_path, trusted, write_record
 from hpazoo.errors import CheckpointError, HpazooError
 
 BY_HAND = "added by hand"

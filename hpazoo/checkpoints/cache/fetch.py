@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpazoo.checkpoints import sha256
-from hpazoo.checkpoints.cards import Card, CardFile
-from hpazoo.checkpoints.connection import SourceError
-from hpazoo.checkpoints.locks import locked
-from hpazoo.checkpoints.store import (
+from hpazoo.checkpoints.cache.connection import SourceError
+from hpazoo.checkpoints.cache.locks import locked
+from hpazoo.checkpoints.cache.store import (
     expected_digest,
     fold_name,
     install,
@@ -18,7 +17,8 @@ from hpazoo.checkpoints.store import (
     place_of,
     problem_of,
 )
-from hpazoo.checkpoints.transfer import Part, Patience, Silent, Watch, host_of, transfer
+from hpazoo.checkpoints.cache.transfer import Part, Patience, Silent, Watch, host_of, transfer
+from hpazoo.checkpoints.cards import Card, CardFile
 from hpazoo.errors import HpazooError, UsageError
 
 

@@ -7,13 +7,13 @@ REQUESTS_CA_BUNDLE), and is imported here on first use.
 from __future__ import annotations
 
 import email.utils
-import ipaddress
 import re
 import time
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urljoin, urlsplit
 
 import hpazoo
+from hpazoo.checkpoints.card_file import is_loopback
 from hpazoo.errors import HpazooError
 
 if TYPE_CHECKING:
@@ -146,17 +146,10 @@ def check_address(url: str, before: str = "") -> None:
         raise SourceError(f"'{url}' is no address: {error}") from error
     if parts.scheme == "https" and host:
         return
-    if parts.scheme == "http" and _is_loopback(host) and not before.startswith("https:"):
+    if parts.scheme == "http" and is_loopback(host) and not before.startswith("https:"):
         return
     where = f"sends to {url}" if before else url
     raise SourceError(f"{where}: only https is fetched, not '{parts.scheme or 'a path'}'")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -7,10 +7,9 @@ import shutil
 from pathlib import Path
 
 from hpazoo.checkpoints import open_file, sha256
-from hpazoo.checkpoints.cards import Card, CardFile
-from hpazoo.checkpoints.locks import locked
-from hpazoo.checkpoints.records import record_path, trust
-from hpazoo.checkpoints.store import (
+from hpazoo.checkpoints.cache.locks import locked
+from hpazoo.checkpoints.cache.records import record_path, trust
+from hpazoo.checkpoints.cache.store import (
     BY_HAND,
     cache_folder,
     cannot_write,
@@ -20,7 +19,8 @@ from hpazoo.checkpoints.store import (
     place_of,
     problem_of,
 )
-from hpazoo.checkpoints.transfer import looks_like_page
+from hpazoo.checkpoints.cache.transfer import looks_like_page
+from hpazoo.checkpoints.cards import Card, CardFile
 from hpazoo.errors import CheckpointError, UsageError
 
 _CHUNK = 1 << 20

@@ -1,0 +1,122 @@
+"""Gridify's views beside the template way, and beside the network that sees them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import torch
+
+from bench import naive
+from bench.material import Material
+from bench.measure import Effort, Goal, Result, Spread, interleaved, same
+from bench.networks import CONFIGS, case
+from hpazoo.fields import Field, Input
+from hpazoo.geometry import cells_of
+from hpazoo.strategies.gridify import Gridify
+
+CROP = 512
+SIDE = 768
+INPUT = Input(SIDE, "hpa-2018")
+SNAP = 8
+LINEAR = Goal(">=", 2)
+
+
+def _views(strategy: Gridify, field: Field, labels: np.ndarray) -> np.ndarray:
+    return np.stack([view.pixels for view in strategy.views(field, labels, INPUT)])
+
+
+def _count(strategy: Gridify, field: Field, labels: np.ndarray) -> int:
+    """One view in memory at a time, as in a run."""
+    return sum(1 for _ in strategy.views(field, labels, INPUT))
+
+
+def snapped_boxes(boxes: np.ndarray) -> np.ndarray:
+    """Boxes whose crops begin at the multiples of SNAP that are nearest to the exact corners.
+
+    For cells that a crop holds, as those of 2048 px fields with 30 cells are; a corner is moved to
+    the other side where the crop would lose a part of its cell.
+    """
+    moved = boxes.copy()
+    for row, (y0, x0, y1, x1) in zip(moved, boxes.tolist(), strict=True):
+        for axis, (start, stop) in enumerate(((y0, y1), (x0, x1))):
+            first, last = start, stop - CROP
+            row[axis] = _nearest(first, last, first)
+            row[axis + 2] = _nearest(last, last, first) + CROP
+    return moved
+
+
+def _nearest(origin: int, low: int, high: int) -> int:
+    below = origin // SNAP * SNAP
+    both = sorted((below, below + SNAP), key=lambda place: abs(place - origin))
+    return next((place for place in both if low <= place <= high), both[0])
+
+
+def views(material: Material, effort: Effort) -> Iterator[Result]:
+    """All views of a field of 30 cells, crops of 512 px to 768 px, linear.
+
+    Floor: resizing templates that are there, one channel of 1024 x 1024 px at a time.
+    """
+    field, labels = material.field, material.labels(30)
+    # One pixel of the field is one of training: 512 px become 384.
+    field = dataclasses.replace(field, pixel_size=0.08)
+    boxes = cells_of(labels).boxes
+    stacked = np.ascontiguousarray(field.pixels.transpose(1, 2, 0))
+    plane = np.ascontiguousarray(field.pixels[0, : 2 * CROP, : 2 * CROP])
+    yield Result(
+        "gridify",
+        "area, N = 30",
+        goal=Goal(">=", 1.4),
+        skipped="hpazoo resizes linearly, as the 2018 teams did; there is no area way",
+    )
+    for name, strategy, corners in (
+        ("linear, N = 30", Gridify(), boxes),
+        (f"linear, snap {SNAP}, N = 30", Gridify(snap=SNAP), snapped_boxes(boxes)),
+    ):
+        template = functools.partial(naive.gridify, stacked, corners.tolist(), CROP, SIDE)
+        checked = same(_views(strategy, field, labels), template(), "views")
+        ways = {
+            "naive": template,
+            "ours": functools.partial(_count, strategy, field, labels),
+            "floor": functools.partial(_resize, plane, 4 * len(boxes)),
+        }
+        times = interleaved(ways, effort.rounds)
+        ours = times.median("ours")
+        yield Result(
+            "gridify",
+            name,
+            times.median("naive"),
+            ours,
+            times.median("floor"),
+            times.ratio("naive", "ours"),
+            LINEAR,
+            checked,
+        )
+    network = next(iter(CONFIGS))
+    model, images = case(network)
+
+    def look() -> None:
+        with torch.inference_mode():
+            model(images)
+
+    exact = functools.partial(_count, Gridify(), field, labels)
+    times = interleaved({"ours": exact, "network": look}, max(2, effort.rounds // 2), least=0)
+    pairs = zip(times.seconds["ours"], times.seconds["network"], strict=True)
+    share = Spread.of([100 * a / (len(boxes) * b) for a, b in pairs])
+    yield Result(
+        "gridify",
+        f"linear, share of {network}",
+        ours=times.median("ours"),
+        floor=len(boxes) * times.median("network"),
+        ratio=share,
+        goal=Goal("<=", 5, "%"),
+        check="floor: the network on 30 views",
+    )
+
+
+def _resize(plane: np.ndarray, count: int) -> None:
+    for _ in range(count):
+        cv2.resize(plane, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)

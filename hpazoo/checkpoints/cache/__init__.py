@@ -1,0 +1,1 @@
+"""The cache of published weights: fetched, added by hand, verified."""
