@@ -92,7 +92,7 @@ def test_variants_that_weights_do_not_tell_are_said() -> None:
 def test_cards_need_no_network_library() -> None:
     code = (
         "import sys; from hpazoo.checkpoints.cards import card_names; card_names();"
-        "import hpazoo.checkpoints.cache.store, hpazoo.checkpoints.cache.fetch, hpazoo.checkpoints.cache.add;"
+        "from hpazoo.checkpoints.cache import add, fetch, store;"
         "assert not {'torch', 'numpy', 'requests', 'urllib3'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -330,7 +330,8 @@ def test_two_who_trust_at_once(cache: Path) -> None:
 def test_a_lock_goes_with_its_process(tmp_path: Path) -> None:
     path = tmp_path / "a" / ".lock"
     code = (
-        "import sys, time; from pathlib import Path; from hpazoo.checkpoints.cache.locks import locked\n"
+        "import sys, time; from pathlib import Path\n"
+        "from hpazoo.checkpoints.cache.locks import locked\n"
         "with locked(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", code, str(path)]
