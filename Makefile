@@ -1,10 +1,11 @@
 # make demo    an ensemble of the quickstart spec on drawn cells, in about two minutes
 # make test    style, types, import rules and tests
+# make bench   how fast it is beside the naive way, in at most ten minutes
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check generate clean
+.PHONY: demo test check generate bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/hpazoo run quickstart --out runs/quickstart --random-weights
@@ -20,6 +21,9 @@ check: $(VENV)/installed
 
 generate: $(VENV)/installed
 	$(BIN)/python -m hpazoo.spec.generate
+
+bench: $(VENV)/installed
+	$(BIN)/python -m bench
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -17,6 +17,7 @@ from bench.measure import (
     Goal,
     Result,
     Spread,
+    Way,
     interleaved,
     once,
     peak_memory,
@@ -62,7 +63,7 @@ def whole(material: Material, effort: Effort) -> Iterator[Result]:
         with torch.inference_mode():
             features = model.features(images)
         cells = {n: material.narrow(n) for n in CELLS}
-        ways: dict[str, Any] = {"backbone": functools.partial(_backbone, model, images)}
+        ways: dict[str, Way] = {"backbone": functools.partial(_backbone, model, images)}
         for n, labels in cells.items():
             for over in OVERS:
                 ways[f"{n} {over}"] = functools.partial(_extra, model, features, labels, over)
@@ -152,7 +153,7 @@ def weights(material: Material, effort: Effort) -> Iterator[Result]:
     flat = labels.ravel()
     for side in (16, 24, 30):
         grid = (side, side)
-        ways = {
+        ways: dict[str, Way] = {
             "naive": functools.partial(naive.grid_weights, labels, grid),
             "ours": functools.partial(grid_weights, labels, grid),
             "floor": lambda: np.not_equal(flat[1:], flat[:-1]),

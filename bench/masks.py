@@ -11,7 +11,7 @@ import numpy as np
 
 from bench import naive
 from bench.material import Material
-from bench.measure import Effort, Goal, Result, WrongAnswerError, interleaved, same
+from bench.measure import Effort, Goal, Result, Way, WrongAnswerError, interleaved, same
 from hpazoo.fields import Cells
 from hpazoo.geometry import cells_of
 from hpazoo.rle import encode_cells, submission_string
@@ -35,7 +35,7 @@ def submission(material: Material, effort: Effort) -> Iterator[Result]:
             raise WrongAnswerError("counts: differ from those of pycocotools")
         if strings(labels) != naive.submission_strings(labels):
             raise WrongAnswerError("strings: differ from naive's")
-        ways = {
+        ways: dict[str, Way] = {
             "naive": functools.partial(naive.submission_strings, labels),
             "ours": functools.partial(strings, labels),
             "floor": functools.partial(_packed, counts),
@@ -66,7 +66,7 @@ def boxes(material: Material, effort: Effort) -> Iterator[Result]:
         labels = material.labels(count)
         flat = labels.ravel()
         checked = compare_boxes(cells_of(labels), naive.boxes(labels))
-        ways = {
+        ways: dict[str, Way] = {
             "naive": functools.partial(naive.boxes, labels),
             "ours": functools.partial(cells_of, labels),
             "floor": lambda: np.not_equal(flat[1:], flat[:-1]),  # noqa: B023

@@ -50,7 +50,8 @@ def _lattice(rng: np.random.Generator, count: int, side: int) -> np.ndarray:
     places = np.stack(np.divmod(np.arange(rows * columns), columns), 1)
     kept = np.sort(rng.permutation(len(places))[:count])
     moved = places[kept] + 0.5 + rng.uniform(-0.25, 0.25, (count, 2))
-    return (moved * (side / rows, side / columns)).astype(int)
+    points: np.ndarray = (moved * (side / rows, side / columns)).astype(int)
+    return points
 
 
 def _noise(rng: np.random.Generator, side: int, scale: float) -> np.ndarray:

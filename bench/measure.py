@@ -9,7 +9,7 @@ import statistics
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -222,11 +222,3 @@ def same(found: Any, wanted: Any, what: str, tolerance: float = 0.0) -> str:
     if not relative <= tolerance:
         raise WrongAnswerError(f"{what}: differs by {relative:.1e} of its largest value")
     return f"{what} within {relative:.0e}"
-
-
-def lines(run: Callable[[], Iterator[Result]], row: str) -> Iterator[Result]:
-    """Lines of a row; where its ways disagree, the last line says so and the row ends."""
-    try:
-        yield from run()
-    except WrongAnswerError as error:
-        yield Result(row, "", wrong=str(error))

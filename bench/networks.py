@@ -43,7 +43,7 @@ class Case(NamedTuple):
 def case(name: str) -> Case:
     """The network and a drawn image, both channels last."""
     model = build_model(CONFIGS[name], CLASSES, seed=name)
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = model.to(memory_format=torch.channels_last)
     rng = np.random.default_rng(7)
     pixels = rng.integers(0, 256, (1, 4, model.input.size, model.input.size), np.uint8)
     images = torch.from_numpy(pixels).float().div_(255)

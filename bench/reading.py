@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from bench import naive
 from bench.material import Material
-from bench.measure import Effort, Goal, Result, interleaved, same
+from bench.measure import Effort, Goal, Result, Way, interleaved, same
 from hpazoo.readers.hpa_files import HpaFiles
 
 Read = Callable[[Sequence[Path]], np.ndarray]
@@ -76,7 +77,7 @@ def _png(material: Material, effort: Effort) -> Result:
     }
     ours = _ours(files)
     checked = same(ours(), material.field.pixels, "pixels")
-    ways: dict[str, Callable[[], object]] = {"ours": ours}
+    ways: dict[str, Way] = {"ours": ours}
     for name, read in libraries.items():
         way = functools.partial(read, files)
         same(way(), material.field.pixels, f"pixels by {name}")
@@ -96,8 +97,45 @@ def _png(material: Material, effort: Effort) -> Result:
 
 
 def cached(material: Material, effort: Effort) -> Result:
-    """A second read, from the cache of decoded fields beside the PNG."""
+    """A second read, from the cache of decoded fields, beside the first, from PNG.
+
+    Of `hpazoo.cache` the row asks for `FieldCache(folder).read(reader, field_id)`, which gives the
+    reader's field and keeps it below `folder` for the next time.
+    """
     goal = Goal(">=", 20)
+    name = "PNG again, from the cache"
     if importlib.util.find_spec("hpazoo.cache") is None:
-        return Result("reading", "cached", goal=goal, skipped="hpazoo has no cache of fields yet")
-    return Result("reading", "cached", goal=goal, skipped="TODO")
+        return Result("reading", name, goal=goal, skipped="hpazoo has no cache of fields yet")
+    module = importlib.import_module("hpazoo.cache")
+    if not hasattr(module, "FieldCache"):
+        return Result("reading", name, goal=goal, skipped="hpazoo.cache has no FieldCache")
+    files = material.files("png")
+    reader = HpaFiles(files[0].parent, root=".")
+    (field,) = reader.ids()
+    cache = module.FieldCache(material.folder / "cache")
+
+    def again() -> np.ndarray:
+        pixels: np.ndarray = cache.read(reader, field).pixels
+        return pixels
+
+    again()
+    first = _ours(files)
+    checked = same(again(), first(), "pixels")
+    floor = material.folder / "field.npy"
+    np.save(floor, material.field.pixels)
+    ways: dict[str, Way] = {
+        "png": first,
+        "again": again,
+        "floor": functools.partial(np.load, floor),
+    }
+    times = interleaved(ways, effort.rounds)
+    return Result(
+        "reading",
+        name,
+        times.median("png"),
+        times.median("again"),
+        times.median("floor"),
+        times.ratio("png", "again"),
+        goal,
+        checked,
+    )

@@ -34,6 +34,9 @@ def run(
     batch_size: int | None = None,
     precision: str | None = None,
     limit: int | None = None,
+    accelerate: str | None = None,
+    cache: str | Path | None = None,
+    profile: bool = False,
     quiet: bool = True,
 ) -> Run:
     """Run a spec, as `hpazoo run` does; the options are those of the command line.
@@ -62,6 +65,9 @@ def run(
         precision=precision,
         limit=limit,
         random_weights=random_weights,
+        accelerate=accelerate,
+        cache=None if cache is None else Path(cache),
+        profile=profile,
     )
     folder = None if out is None else Path(out)
     return run_spec(spec, folder, options, until=until, fresh=fresh, quiet=quiet)

@@ -30,6 +30,7 @@ KINDS = {
     "losses": "loss",
     "augmentations": "augmentation",
     "formats": "format",
+    "accelerators": "accelerator",
 }
 """Folder and entry-point suffix of every kind -> the word users read for one of it."""
 

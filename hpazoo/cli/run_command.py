@@ -32,6 +32,11 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--workers", type=click.IntRange(0, 256), help="Processes that read and segment.")
 @click.option("--batch-size", type=click.IntRange(1, 4096), help="Views in a network's batch.")
 @click.option("--precision", type=click.Choice(PRECISIONS), help="Of the network [default: 32].")
+@click.option(
+    "--accelerate", metavar="NAME", help="Who runs the backbones: see 'list accelerators'."
+)
+@click.option("--cache", type=FOLDER, help="Keep decoded fields here, for the next run.")
+@click.option("--profile", is_flag=True, help="Say where the time went, also in profile.json.")
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
 @options.plugin
 def command(
@@ -48,6 +53,9 @@ def command(
     workers: int | None,
     batch_size: int | None,
     precision: str | None,
+    accelerate: str | None,
+    cache: Path | None,
+    profile: bool,
     quiet: bool,
 ) -> int:
     """Run SPEC, a YAML file or the name of a shipped spec.
@@ -62,10 +70,25 @@ def command(
     loaded = load(spec, settings=settings, images=images)
     for warning in loaded.warnings:
         click.echo(warning.as_text(), err=True)
-    how = Options(data, device, workers, batch_size, precision, limit, random_weights)
+    how = Options(
+        data=data,
+        device=device,
+        workers=workers,
+        batch_size=batch_size,
+        precision=precision,
+        limit=limit,
+        random_weights=random_weights,
+        accelerate=accelerate,
+        cache=cache,
+        profile=profile,
+    )
     finished = run(loaded, out, how, until=stage, fresh=fresh, quiet=quiet)
     if not quiet:
         _summary(finished)
+    if profile:
+        from hpazoo.cli.profile_table import show
+
+        show(finished.folder / "profile.json")
     for remark in finished.remarks:
         click.echo(f"note: {remark}", err=True)
     return finished.exit_code

@@ -69,6 +69,7 @@ class RunFolder:
         self.lock = path / "run.lock.yaml"
         self.log = path / "log.txt"
         self.set_aside = path / "set-aside.jsonl"
+        self.profile = path / "profile.json"
         self._old: Path | None = None
 
     def prepare(self, fresh: bool) -> None:
@@ -113,7 +114,7 @@ class RunFolder:
         """Remove what runs write, and nothing else."""
         for name in ("masks", "members", "old"):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for path in (*self.outputs(lock), self.set_aside, self.lock):
+        for path in (*self.outputs(lock), self.set_aside, self.profile, self.lock):
             if path.is_dir():
                 shutil.rmtree(path)
             path.unlink(missing_ok=True)

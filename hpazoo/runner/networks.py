@@ -11,12 +11,14 @@ import numpy as np
 import torch
 import yaml
 
+from hpazoo.accelerators import Accelerator, accelerators
 from hpazoo.checkpoints.load import load_checkpoint
 from hpazoo.classes import NO_CLASSES, ClassList, class_list, lost_in_map, map_probabilities
 from hpazoo.errors import HpazooError
 from hpazoo.fields import View
 from hpazoo.models import Model, build_model
 from hpazoo.regions import Regions
+from hpazoo.runner.profile import NETWORK, Profile
 from hpazoo.spec.resolution import Model as ModelSpec
 from hpazoo.strategies import Strategy
 from hpazoo.views import Views
@@ -43,6 +45,7 @@ class Network:
         # said aloud, because a file of weights does not tell variants without parameters apart
         built = f"{_said(spec.backbone)} + {_said(spec.head)} at {spec.input.size} px"
         self.reports: list[str] = []
+        self.profile = Profile()
         if self.source != self.target:
             lost, never = lost_in_map(self.source, target)
             text = f"{self.source.name} -> {target.name} by maximum"
@@ -64,9 +67,14 @@ class Network:
         """Shortest side of a view, in pixels, that the network takes."""
         return max(model.backbone.min_size for model in self.folds)
 
-    def to(self, device: str) -> None:
+    def to(self, device: str, accelerate: str | None = None) -> None:
+        """Move to a device; `accelerate` names the accelerator that then runs the backbones."""
         for model in self.folds:
             model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            if accelerate is not None:
+                accelerator: Accelerator = accelerators.build(accelerate)
+                model.backbone = accelerator.accelerate(model.backbone, device)
+                self.reports.append(f"backbone run by {accelerate}")
 
     def predict(
         self,
@@ -77,8 +85,9 @@ class Network:
         precision: str,
         *,
         embed: bool = False,
+        member: str = "",
     ) -> list[Answer]:
-        """What the network says of each view; views are of one size.
+        """What the network says of each view; views are of one size. `member` is for the profile.
 
         `forms` shows each view several times over. In this order: sigmoid, forms, folds, classes.
         """
@@ -89,7 +98,7 @@ class Network:
         embeddings = None
         with torch.inference_mode(), _precision(device, precision), _explained():
             # a form at a time for all folds, so that pixels and regions are made once
-            said = [self._say(views, strategy, device) for views in rounds]
+            said = [self._say(views, strategy, device, member) for views in rounds]
         for fold in range(len(self.folds)):
             each = np.stack([answers[fold][0] for answers in said])
             total += each[0] if forms is None else forms.blend(each)
@@ -104,11 +113,13 @@ class Network:
         return list(map(Answer, np.split(mapped, ends), each_embedding))
 
     def _say(
-        self, views: Sequence[View], strategy: Strategy, device: str
+        self, views: Sequence[View], strategy: Strategy, device: str, member: str
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Probabilities (rows, classes) float64 and embeddings (rows, d) float32 of each fold."""
-        pixels = torch.from_numpy(np.stack([view.pixels for view in views])).to(device)
-        images = pixels.float().div_(255).contiguous(memory_format=torch.channels_last)
+        stage = self.profile.stage
+        with stage("pixels", member):
+            pixels = torch.from_numpy(np.stack([view.pixels for view in views])).to(device)
+            images = pixels.float().div_(255).contiguous(memory_format=torch.channels_last)
         statistics = None
         known = [view.statistics for view in views if view.statistics is not None]
         if known:
@@ -116,13 +127,17 @@ class Network:
         labels = [view.labels for view in views if view.labels is not None]
         regions = None
         if labels:
-            regions = self._regions(labels, strategy, images.shape[2], images.shape[3]).to(device)
+            with stage("regions", member):
+                height, width = images.shape[2:]
+                regions = self._regions(labels, strategy, height, width).to(device)
         found = []
         for model in self.folds:
-            features = model.features(images, statistics=statistics)
-            logits, embedding = model.read(features, regions)
-            probabilities = torch.sigmoid(logits.float()).double().cpu().numpy()
-            found.append((probabilities, embedding.float().cpu().numpy()))
+            with stage(NETWORK, member):
+                features = model.features(images, statistics=statistics)
+            with stage("head", member):
+                logits, embedding = model.read(features, regions)
+                probabilities = torch.sigmoid(logits.float()).double().cpu().numpy()
+                found.append((probabilities, embedding.float().cpu().numpy()))
         return found
 
     def _regions(

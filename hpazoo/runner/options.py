@@ -27,6 +27,12 @@ class Options:
     precision: str | None = None
     limit: int | None = None
     random_weights: bool = False
+    accelerate: str | None = None
+    """Accelerator that runs the backbones."""
+    cache: Path | None = None
+    """Folder that keeps decoded fields; of no effect on any result, so it is in no lock."""
+    profile: bool = False
+    """Write profile.json: where the time went."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class Settings:
     shard_size: int
     limit: int | None
     random_weights: bool
+    accelerate: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -70,6 +77,7 @@ def decide(options: Options, locked: dict[str, Any]) -> Settings:
         shard_size=int(locked.get("shard_size", SHARD_SIZE)),
         limit=chosen("limit"),
         random_weights=bool(options.random_weights or locked.get("random_weights")),
+        accelerate=_accelerator(chosen("accelerate")),
     )
 
 
@@ -99,6 +107,14 @@ def _check(options: Options) -> None:
     if options.precision is not None and options.precision not in PRECISIONS:
         known = ", ".join(PRECISIONS)
         raise UsageError(f"precision must be one of {known}, not {options.precision!r}")
+
+
+def _accelerator(name: str | None) -> str | None:
+    if name is not None:
+        from hpazoo.accelerators import accelerators
+
+        accelerators.get(name)
+    return name
 
 
 def _device(name: str) -> str:

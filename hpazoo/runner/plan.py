@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import hpazoo
+from hpazoo.accelerators import accelerators
 from hpazoo.checkpoints import sha256
 from hpazoo.runner.folder import RunFolder, Shard, digest
 from hpazoo.runner.options import Settings
@@ -116,11 +117,20 @@ def _member_key(
     model = dict(spec.resolved["models"][member.model])
     model.pop("checkpoint", None)
     random = member.model if not weights[member.model] else ""
-    how = [settings.device, settings.threads, settings.batch_size, settings.precision]
+    how: list[Any] = [settings.device, settings.threads, settings.batch_size, settings.precision]
+    how.append(_accelerated(settings.accelerate))
     classes = spec.resolved["classes"]
     shown = [member.strategy, member.views, member.embeds]
     made_from = [model, list(weights[member.model]), random, shown, classes, how]
     return digest("member", VERSION, torch, json.loads(json.dumps(made_from)), segmented)
+
+
+def _accelerated(name: str | None) -> list[str]:
+    """An accelerator, and what its last bits depend on."""
+    if name is None:
+        return []
+    packages = getattr(accelerators.get(name), "packages", ())
+    return [name, *(f"{package} {version(package)}" for package in packages)]
 
 
 def members_digest(keys: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from hpazoo.runner.folder import EMBEDDING, RunFolder, Segmented, write_part
 from hpazoo.runner.networks import Answer, Network
 from hpazoo.runner.options import Settings
 from hpazoo.runner.plan import Plan, ShardPlan, members_digest
-from hpazoo.runner.worker import Aside, Job, Seen, Shown
+from hpazoo.runner.profile import Profile
+from hpazoo.runner.worker import Aside, Done, Job, Message, Seen, Shown
 from hpazoo.spec import Spec
 from hpazoo.strategies import Strategy, strategies
 from hpazoo.views import Views, views
@@ -33,6 +34,7 @@ def predict(
     networks: Mapping[str, Network],
     report: Report,
     log: Callable[[str], None],
+    profile: Profile,
 ) -> None:
     """Make all missing parts. A shard's parts appear when all of its fields are through."""
     todo = [shard for shard in plan.shards if not shard.done]
@@ -44,14 +46,30 @@ def predict(
             for _ in shard.fields:
                 task, stream = next(messages)
                 reason = ""
-                for message in stream:
+                for message in _waiting(stream, profile):
                     if isinstance(message, Aside):
                         reason = message.reason
                         if message.details:
                             log(f"field {task.field}: {message.details}")
+                    elif isinstance(message, Done):
+                        profile.field(message.seconds)
+                        if message.remark:
+                            log(f"field {task.field}: {message.remark}")
                     work.take(task.field, message)
                 report(task.field, reason)
-            work.finish(folder)
+            work.run_waiting()
+            with profile.stage("parts"):
+                work.write(folder)
+
+
+def _waiting(messages: Iterator[Message], profile: Profile) -> Iterator[Message]:
+    """The same messages; the time until each is there is counted."""
+    while True:
+        with profile.stage("waiting"):
+            message = next(messages, None)
+        if message is None:
+            return
+        yield message
 
 
 class _ShardWork:
@@ -105,10 +123,13 @@ class _ShardWork:
             if len(batch) >= self.settings.batch_size:
                 self._run(message.look, self.waiting.pop(kind))
 
-    def finish(self, folder: RunFolder) -> None:
-        """Run what still waits, and write the parts; cells last, since members lean on them."""
+    def run_waiting(self) -> None:
+        """Run batches that did not fill up."""
         for kind in sorted(self.waiting, key=str):
             self._run(kind[0], self.waiting[kind])
+
+    def write(self, folder: RunFolder) -> None:
+        """Write the parts; cells last, since members lean on them."""
         for name, key in self.shard.members.items():
             if name in self.members:
                 part = folder.member_part(name, self.shard.shard)
@@ -140,6 +161,7 @@ class _ShardWork:
                 self.settings.device,
                 self.settings.precision,
                 embed=member.embeds,
+                member=name,
             )
             self.rows[name].extend(
                 (field, view.cells, answer)

@@ -18,6 +18,7 @@ from hpazoo.runner.folder import RunFolder, cut, digest
 from hpazoo.runner.options import Options, Settings, decide, wait_passively
 from hpazoo.runner.plan import Plan, code_of, make_plan
 from hpazoo.runner.preflight import Ready, preflight
+from hpazoo.runner.profile import Profile
 from hpazoo.runner.progress import FieldProgress
 from hpazoo.runner.results import Results, notes, set_aside
 from hpazoo.runner.worker import Job
@@ -130,7 +131,8 @@ def run(
     wait_passively()
     check_stage(until)
     spec.require("images", *(() if until == "segment" else ("members",)))
-    settings = decide(options or Options(), spec.lock.get("options", {}))
+    how = options or Options()
+    settings = decide(how, spec.lock.get("options", {}))
     code = code_of(spec)
     if SESSION in code.values():
         # components of a notebook or script exist in this process alone
@@ -140,7 +142,12 @@ def run(
     ready = preflight(spec, settings, folder.path, sorted(used))
     folder.prepare(fresh)
     try:
-        return _Run(spec, settings, folder, ready, code, quiet).go(until)
+        work = _Run(spec, settings, folder, ready, code, quiet)
+        work.cache = how.cache and how.cache.resolve()
+        done = work.go(until)
+        if how.profile:
+            work.profile.write(folder.profile)
+        return done
     finally:
         folder.release()
 
@@ -168,6 +175,8 @@ class _Run:
         self.shards = cut(ready.fields, settings.shard_size)
         self.stamp = RANDOM if settings.random_weights else ""
         self.progress = FieldProgress(len(ready.fields), quiet)
+        self.cache: Path | None = None
+        self.profile = Profile()
 
     def go(self, until: Stage) -> Run:
         remarks = lock.compare_start(self.spec.lock, self.weights, self._files())
@@ -182,7 +191,8 @@ class _Run:
         outputs: list[Path] = []
         differences: list[str] = []
         if until == "outputs":
-            done = before or self._outputs(plan)
+            with self.profile.stage("outputs"):
+                done = before or self._outputs(plan)
             outputs = self.folder.outputs(done)
             differences = lock.compare_end(self.spec.lock, done)
             self._write_lock(done)
@@ -244,10 +254,11 @@ class _Run:
         models = {name: model for name, model in self.spec.models.items() if name in wanted}
         loaded = networks.load(models, self.ready.files, self.classes)
         for name, network in loaded.items():
+            network.to(self.settings.device, self.settings.accelerate)
+            network.profile = self.profile
             for line in network.reports:
                 self.progress.say(f"model {name}: {line}")
                 self._log(f"model {name}: {line}")
-            network.to(self.settings.device)
         sizes = {m.name: loaded[m.model].min_size for m in self.spec.members if m.model in loaded}
         job = Job(
             Path(self.settings.data),
@@ -258,6 +269,7 @@ class _Run:
             plan.smallest(sizes),
             tuple(loaded_files()),
             self.settings.device,
+            self.cache,
         )
         predict(
             self.spec,
@@ -268,6 +280,7 @@ class _Run:
             loaded,
             self.progress.advance,
             self._log,
+            self.profile,
         )
 
     def _files(self) -> dict[str, str]:

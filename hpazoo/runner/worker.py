@@ -22,13 +22,15 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from hpazoo.cache import FieldCache
 from hpazoo.errors import FieldError
 from hpazoo.fields import Cells, Field, FieldRecord, Input, View
 from hpazoo.geometry import cells_of
 from hpazoo.imageio import label_image_suffix, read_label_image, write_label_image
 from hpazoo.nuclei import nucleus_areas
-from hpazoo.readers import readers
+from hpazoo.readers import Reader, readers
 from hpazoo.registry import load_file
+from hpazoo.runner.profile import Stopwatch
 from hpazoo.runner.programs import Programs
 from hpazoo.segmenters import Segmenter, segmenters
 from hpazoo.strategies import strategies
@@ -56,6 +58,8 @@ class Job:
     """Files of the user's own components."""
     device: str = "cpu"
     """Where a segmenter that has networks runs them."""
+    cache: Path | None = None
+    """Folder that keeps decoded fields."""
 
 
 class Task(NamedTuple):
@@ -91,7 +95,10 @@ class Aside(NamedTuple):
 
 
 class Done(NamedTuple):
-    """Last message of a field."""
+    """Last message of a field: seconds by what was done, and what went wrong without harm to it."""
+
+    seconds: dict[str, float]
+    remark: str = ""
 
 
 Message = Seen | Shown | Aside | Done
@@ -104,7 +111,11 @@ class Workshop:
         for file in job.plugins:
             load_file(file)
         self.job = job
-        self.reader = readers.build(job.images, job.data)
+        self.reader: Reader = readers.build(job.images, job.data)
+        self.cache = None
+        if job.cache is not None:
+            where = {"reader": job.images, "data": str(job.data)}
+            self.cache = FieldCache(job.cache, where)
         self.segmenter = build_segmenter(job.masks, job.data, job.device)
         self.looks = [
             (strategies.build(look["strategy"]), Input(*look["input"])) for look in job.looks
@@ -112,9 +123,12 @@ class Workshop:
 
     def work(self, task: Task) -> Iterator[Message]:
         """Messages of one field, ending with Done or Aside."""
+        watch = Stopwatch()
         try:
-            field: Field = self.reader.read(task.field)
+            field = self.field(task.field)
+            watch.lap("read")
             masks = self.masks(field, task.segment)
+            watch.lap("segment")
             facts = (*field.shape, field.pixel_size, field.sha256, field.notes)
             cells = cells_of(masks)
             cells = replace(cells, nuclei=nucleus_areas(field.pixels, masks, cells))
@@ -123,20 +137,27 @@ class Workshop:
                 strategy, network_input = self.looks[number]
                 for view in strategy.views(field, masks, network_input):
                     self.check(number, view)
+                    watch.lap(f"views of {strategy_name(self.job.looks[number])}")
                     yield Shown(number, view)
+                    watch.lap("handing over")
         except FieldError as error:
             yield Aside(str(error), retry=_may_pass(error.__cause__))
         except Exception as error:
             name = type(error).__name__
             yield Aside(f"unexpected {name}: {error}", True, traceback.format_exc())
         else:
-            yield Done()
+            yield Done(watch.seconds, self.cache.trouble if self.cache else "")
+
+    def field(self, field_id: str) -> Field:
+        if self.cache is None:
+            return self.reader.read(field_id)
+        return self.cache.read(self.reader, field_id)
 
     def check(self, number: int, view: View) -> None:
         height, width = view.pixels.shape[1:]
         least = self.job.smallest[number]
         if min(height, width) < least:
-            name = self.job.looks[number]["strategy"]["type"]
+            name = strategy_name(self.job.looks[number])
             raise FieldError(
                 f"strategy '{name}' shows it as {height} x {width} px, and a network behind it "
                 f"needs {least} px on either side; choose a larger input size or crop, or leave "
@@ -156,6 +177,11 @@ class Workshop:
             if suffix != path.suffix:
                 path.with_name(field.id + suffix).unlink(missing_ok=True)
         return labels
+
+
+def strategy_name(look: Json) -> str:
+    name: str = look["strategy"]["type"]
+    return name
 
 
 def _may_pass(cause: BaseException | None) -> bool:

@@ -226,6 +226,7 @@ def _lock() -> Json:
         "shard_size": count,
         "limit": {"type": ["integer", "null"], "minimum": 1},
         "random_weights": {"type": "boolean"},
+        "accelerate": {"type": ["string", "null"]},
     }
     entry = _object("a locked file", {"file": text, "sha256": digest}, ["file", "sha256"])
     properties: Json = {

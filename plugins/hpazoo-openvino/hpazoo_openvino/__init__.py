@@ -1,0 +1,1 @@
+"""Networks compiled by OpenVINO for the CPU, as an accelerator for hpazoo."""
