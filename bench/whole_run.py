@@ -70,8 +70,7 @@ def run(material: Material, effort: Effort) -> Iterator[Result]:
     # The command of this Python; console scripts need not be on the path.
     command = [sys.executable, "-m", "hpazoo", "run", str(spec), "--out", str(out)]
     command += ["--random-weights", "--device", "cpu"]
-    profiled = "--profile" in _help()
-    watched = watch([*command, "--profile"] if profiled else command, out / "masks")
+    watched = watch([*command, "--profile"], out / "masks")
     checked = _check(out, count)
     if watched.started is not None:
         start = watched.started
@@ -84,12 +83,7 @@ def run(material: Material, effort: Effort) -> Iterator[Result]:
             check="until the first field is there",
         )
     yield _memory(watched, what)
-    yield _busy(out / "profile.json", watched, what, checked)
-
-
-def _help() -> str:
-    command = [sys.executable, "-m", "hpazoo", "run", "--help"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    yield _busy(out / "profile.json", what, checked)
 
 
 def watch(command: list[str], masks: Path) -> Watched:
@@ -165,23 +159,15 @@ def _memory(watched: Watched, what: str) -> Result:
     )
 
 
-def _busy(file: Path, watched: Watched, what: str, checked: str) -> Result:
+def _busy(file: Path, what: str, checked: str) -> Result:
     """Share of the wall time in which the network worked, as the run itself measured it."""
     goal = Goal(">=", 85, "%")
     name = f"network busy ({what})"
-    if not file.is_file():
-        return Result(
-            "whole-run",
-            name,
-            ours=watched.wall,
-            goal=goal,
-            check=checked,
-            skipped="`hpazoo run` writes no profile.json yet",
-        )
     profile = json.loads(file.read_text("utf-8"))
     wall, stages = float(profile["wall"]), profile["stages"]
     busy = 100 * float(stages["network"]) / wall
-    rest = ", ".join(f"{stage} {float(value):.1f} s" for stage, value in sorted(stages.items()))
+    longest = sorted(stages.items(), key=lambda item: -float(item[1]))[:5]
+    rest = ", ".join(f"{stage} {float(value):.1f} s" for stage, value in longest)
     return Result(
         "whole-run",
         name,

@@ -66,7 +66,7 @@ class FieldCache:
                 return None
             notes = tuple(known["notes"])
             return Field(field_id, pixels, known["pixel_size"], notes, known["sha256"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, EOFError, ValueError, KeyError, TypeError):
             return None
 
     def _store(self, entry: Path, field: Field) -> None:

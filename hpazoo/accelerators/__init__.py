@@ -24,7 +24,7 @@ class Accelerator(Protocol):
     """Types of the devices that it works on: `cpu`, `cuda`, `mps`."""
 
     packages: ClassVar[tuple[str, ...]]
-    """Installed packages, besides torch, whose versions shape the last bits of a map."""
+    """Packages it depends on, besides torch, whose versions shape the last bits of a map."""
 
     def accelerate(self, backbone: Backbone, device: str) -> Backbone:
         """The backbone for images on this device, faster: see `Accelerated`, what to build on.

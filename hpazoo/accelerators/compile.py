@@ -37,7 +37,7 @@ class Compile:
     """
 
     devices: ClassVar[tuple[str, ...]] = ("cuda",)
-    packages: ClassVar[tuple[str, ...]] = ("triton",)
+    packages: ClassVar[tuple[str, ...]] = ()  # torch asks for one version of Triton
 
     def accelerate(self, backbone: Backbone, device: str) -> Backbone:
         """The backbone, compiled for this GPU; UsageError for another device."""
