@@ -20,7 +20,8 @@ class Backbone(Protocol):
     """
 
     gives: ClassVar[tuple[str, ...]]
-    """`feature-map`, `auxiliary-map` where there is one for training, and `centres`."""
+    """`feature-map`, `auxiliary-map` where there is one for training, and `centres`; or `answers`,
+    a map of one position that holds logits and embedding of a frozen network."""
 
     features: int
     """Channels of the feature map."""

@@ -61,7 +61,9 @@ def read_cards(
     """
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise HpazooError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise HpazooError(f"{path} cannot be read: {error}") from error
     if isinstance(data, dict) and known_cards:
         data.setdefault("datasets", {})

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hpazoo.checkpoints.card_file import read_cards
+from hpazoo.errors import HpazooError
 from hpazoo.paths import data_folder
 
 OWN_CARDS = "HPAZOO_CARDS"
@@ -90,7 +91,10 @@ def _read(own: Path | None) -> tuple[dict[str, str], dict[str, Card]]:
     """Data sets and cards of the project and of a file of one's own, which wins."""
     sets, entries = read_cards(data_folder("registry") / "checkpoints.yaml")
     if own is not None:
-        more_sets, more = read_cards(own, sets, entries)
+        try:
+            more_sets, more = read_cards(own, sets, entries)
+        except HpazooError as error:
+            raise HpazooError(f"the cards that {OWN_CARDS} names: {error}") from error
         sets, entries = sets | more_sets, entries | more
     return sets, {name: make_card(name, entry) for name, entry in entries.items()}
 

@@ -21,6 +21,8 @@ from skimage.filters import threshold_otsu
 from skimage.measure import label as connected
 from skimage.segmentation import watershed as flood
 
+from hpazoo.segmenters._outlines import without_small
+
 BORDER, INSIDE = 1, 2
 """Channels of a network's answer; 0 is background."""
 
@@ -67,13 +69,6 @@ def cells_of_nuclei(nuclei: np.ndarray, cells: np.ndarray, min_area: float) -> n
     reach = (found > 0) | (cells[BORDER] > _EDGE)
     found = fill_holes(flood(relief, found, mask=reach))  # type: ignore[no-untyped-call]
     return without_small(connected(found, connectivity=1), min_area)  # type: ignore[no-untyped-call]
-
-
-def without_small(labels: np.ndarray, area: float) -> np.ndarray:
-    """Labels (h, w) int32 without those of fewer than `area` pixels; the others keep their id."""
-    keep = np.bincount(labels.ravel()) >= area
-    keep[0] = False
-    return np.where(keep[labels], labels, 0).astype(np.int32)
 
 
 def fill_holes(labels: np.ndarray) -> np.ndarray:

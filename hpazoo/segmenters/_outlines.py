@@ -155,6 +155,13 @@ def upsample_labels(small: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return labels
 
 
+def without_small(labels: np.ndarray, area: float) -> np.ndarray:
+    """Labels (h, w) int32 without those of fewer than `area` pixels; the others keep their id."""
+    keep = np.bincount(labels.ravel()) >= area
+    keep[0] = False
+    return np.where(keep[labels], labels, 0).astype(np.int32)
+
+
 def in_reading_order(labels: np.ndarray) -> np.ndarray:
     """Renumber to 1..N by the first row, then the first column, of each cell's box."""
     cells = cells_of(labels)

@@ -14,7 +14,13 @@ from skimage.segmentation import watershed as flood
 from hpazoo.fields import CHANNELS, Field
 from hpazoo.parameters import Range
 from hpazoo.segmenters import segmenters
-from hpazoo.segmenters._outlines import dark_lines, grow, in_reading_order, upsample_labels
+from hpazoo.segmenters._outlines import (
+    dark_lines,
+    grow,
+    in_reading_order,
+    upsample_labels,
+    without_small,
+)
 
 WORKING = 0.32
 """µm per pixel at which cells are sought: a quarter of an atlas field; finer detail misleads."""
@@ -123,7 +129,7 @@ class Watershed:
         local = np.clip(dark + _GLOW * (near - dark), least, level)
         mask = _open(smooth > local, _NUCLEUS_OPENING / step)
         nuclei = _split(ndimage.binary_fill_holes(mask), step)
-        return _without_small(nuclei, self.min_nucleus / step**2)
+        return without_small(nuclei, self.min_nucleus / step**2)
 
     def _cells(
         self, nuclei: np.ndarray, red: np.ndarray, yellow: np.ndarray, step: float
@@ -144,7 +150,7 @@ class Watershed:
         delay = _ROOM * (radius.max() - radius)
         block = max(round(_GROWING / step), 1)
         cells = grow(nuclei, cost, mask, delay / step, block)
-        return _without_small(cells, self.min_cell / step**2)
+        return without_small(cells, self.min_cell / step**2)
 
 
 def _working(field: Field) -> tuple[float, list[int]]:
@@ -195,10 +201,3 @@ def _split(mask: np.ndarray, step: float) -> np.ndarray:
     tops = local_maxima(drowned, connectivity=2) & mask  # type: ignore[no-untyped-call]
     lobes, _ = ndimage.label(tops, np.ones((3, 3)))
     return np.asarray(flood(-depth, lobes, mask=mask), np.int32)  # type: ignore[no-untyped-call]
-
-
-def _without_small(labels: np.ndarray, area: float) -> np.ndarray:
-    areas = np.bincount(labels.ravel())
-    keep = areas >= area
-    keep[0] = False
-    return np.where(keep[labels], labels, 0).astype(np.int32)

@@ -15,6 +15,7 @@ from hpazoo.spec.problems import Problem
 from hpazoo.spec.schema import model_schema
 from hpazoo.spec.shapes import Json, known, looks_like_path, normal_form, split
 from hpazoo.spec.strict_yaml import Document, Path
+from hpazoo.spec.words import as_yaml
 
 _PARTS = ("backbone", "head", "input")
 
@@ -93,7 +94,7 @@ class _Model:
             if mine is not None and mine != theirs:
                 text = f"'{key}' differs from that of card '{self.model['checkpoint']}'"
                 cure = "remove it, or take another checkpoint"
-                yield Problem(f"{text}: {_flow(theirs)}", self.place(key), cure)
+                yield Problem(f"{text}: {as_yaml(theirs)}", self.place(key), cure)
 
     def least_size(self) -> Iterator[Problem]:
         said = self.model.get("input")
@@ -142,13 +143,3 @@ class _Model:
 
 def _and(words: list[str]) -> str:
     return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), words[-1]])
-
-
-def _flow(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_flow(item) for item in value) + "]"
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -87,7 +87,10 @@ class _References:
         for key, entry in found.parameters.items():
             value = options.get(key, entry.get("default"))
             where = (*path, key) if key in options else path
-            yield from self.named(entry["schema"].get("x-reference"), value, where)
+            reference = entry["schema"].get("x-reference")
+            yield from self.named(reference, value, where)
+            if kind == "segmenters" and reference == "card" and isinstance(value, str):
+                yield from self.of_outlines(value, where)
 
     def named(self, reference: str | None, value: Any, path: Path) -> Iterator[Problem]:
         if not isinstance(value, str):
@@ -110,6 +113,13 @@ class _References:
                 yield Problem(f"unknown member '{value}'", place, hint(value, titles), (note,))
         elif reference == "card" and value not in card_names():
             yield Problem(f"unknown card '{value}'", place, hint(value, card_names()))
+
+    def of_outlines(self, name: str, path: Path) -> Iterator[Problem]:
+        """A segmenter's card is of a segmenter."""
+        card = find_card(name)
+        if card is not None and card.role != "segmentation":
+            text = f"card '{name}' is no network of outlines: {card.title}"
+            yield Problem(text, self.document.place(path), "take another card")
 
     def members(self) -> Iterator[Problem]:
         seen: dict[str, tuple[str, Path]] = {}

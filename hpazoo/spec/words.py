@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hpazoo.parameters import Json
@@ -44,11 +45,13 @@ def values_in_words(schema: Json) -> str:
 
 
 def as_yaml(value: Any) -> str:
-    """A value as a spec writes it."""
+    """A value as a spec writes it, on one line."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {as_yaml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(as_yaml(item) for item in value) + "]"
     return str(value)

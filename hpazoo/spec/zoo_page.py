@@ -85,8 +85,8 @@ def _card(card: Card) -> Iterator[str]:
     if card.note:
         yield f"{card.note.strip()}\n"
     if card.builds:
-        parts = ", ".join(f"`{key}: {_flow(part)}`" for key, part in card.builds.items())
-        yield f"- network: {parts}, `input: {_flow(card.input)}`"
+        parts = ", ".join(f"`{key}: {as_yaml(part)}`" for key, part in card.builds.items())
+        yield f"- network: {parts}, `input: {as_yaml(card.input)}`"
         yield f"- classes: {f'`{card.classes}`' if card.classes else 'none, embeddings only'}"
     yield f"- licence: {card.licence}"
     if card.citation:
@@ -101,12 +101,6 @@ def _card(card: Card) -> Iterator[str]:
         where = ", ".join(f"[source]({url})" for url in file.sources) or "no source"
         yield f"- file: `{file.name}`, {where}, {digest}"
     yield ""
-
-
-def _flow(value: object) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
-    return as_yaml(value)
 
 
 def _cell(text: str) -> str:

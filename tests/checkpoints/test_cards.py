@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from hpazoo.checkpoints.card_file import is_https, read_cards
-from hpazoo.checkpoints.cards import card_names, data_sets, find_card
+from hpazoo.checkpoints.cards import OWN_CARDS, card_names, data_sets, find_card
 from hpazoo.errors import HpazooError
 from hpazoo.formats import formats
 from hpazoo.spec.catalog import components, description
@@ -228,3 +228,11 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
 )
 def test_addresses(text: object, good: bool) -> None:
     assert is_https(text) is good
+
+
+def test_a_file_of_ones_own_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(OWN_CARDS, str(tmp_path / "none.yaml"))
+    with pytest.raises(HpazooError, match=r"HPAZOO_CARDS names: .*none\.yaml cannot be read: No "):
+        find_card("hpa2021-winner-inception")

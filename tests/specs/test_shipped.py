@@ -119,8 +119,7 @@ def test_fetch_and_run(
     with pytest.raises(SystemExit) as stop:
         main(command[1:])
     assert not stop.value.code, capsys.readouterr().err
-    settings = ["models.densenet121-768.input.size=768"] if name == "never" else []
-    run = hpazoo.run(name, images=images, out=tmp_path / "out", workers=0, settings=settings)
+    run = hpazoo.run(name, images=images, out=tmp_path / "out", workers=0)
     assert run.exit_code == 0 and run.stamp == "" and run.cells > 0
     table = run.predictions
     classes = hpazoo.load(name).resolved["classes"]

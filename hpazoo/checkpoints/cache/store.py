@@ -91,8 +91,8 @@ def local_files(card: Card) -> list[Path]:
 def is_trusted(digest: str) -> bool:
     """Whether a program (TorchScript) with this sha256 may be run.
 
-    Either a card of the project pins it, or the user said so: `hpazoo checkpoints add NAME FILE
-    --trust-code`.
+    Either a card pins it, of the project or of the user's own file of cards (HPAZOO_CARDS), or the
+    user said so: `hpazoo checkpoints add NAME FILE --trust-code`.
     """
     for name in card_names():
         card = find_card(name)
@@ -143,10 +143,13 @@ def _cures(card: Card, problems: list[tuple[CardFile, str]]) -> Iterator[str]:
         where = f" ({card.thread})" if card.thread else ""
         yield f"{card.note}{where}" if card.note else f"nobody offers it{where}"
     fold = " --fold K" if len(card.files) > 1 else ""
-    yield (
-        f"if you have it: hpazoo checkpoints add {card.name} FILE{fold}; or give its path in the "
-        "spec instead of the card, with all that the card says of the network"
-    )
+    text = f"if you have it: hpazoo checkpoints add {card.name} FILE{fold}"
+    if card.role != "segmentation":  # a segmenter takes cards only
+        text += (
+            "; or give its path in the spec instead of the card, with all that the card says of "
+            "the network"
+        )
+    yield text
 
 
 def _expanded(text: str) -> Path:
