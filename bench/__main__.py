@@ -32,10 +32,13 @@ ROWS = {
 }
 ROUNDS, QUICK_ROUNDS = 7, 3
 PIPE_WIDTH = 170
+INTERRUPTED = 130
 
 
 def main() -> int:
-    """Exit status 1 when a way gave another answer than the naive one, or a row failed."""
+    """Exit status 1 when a way gave another answer than the naive one, or a row failed; 130 when
+    stopped from the keyboard.
+    """
     asked = _arguments()
     # Before numpy and torch, which read it when they are imported.
     say_one_thread()
@@ -52,24 +55,28 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
     aside = Console(stderr=True)
     results: list[Result] = []
+    line, stopped = machine(), False
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="hpazoo-bench-") as folder:
         material = Material(Path(folder))
-        for name in asked.rows or ROWS:
-            aside.print(f"{time.perf_counter() - begin:4.0f} s  {name} ...", highlight=False)
-            results += _measured(name, material, effort)
+        try:
+            for name in asked.rows or ROWS:
+                aside.print(f"{time.perf_counter() - begin:4.0f} s  {name} ...", highlight=False)
+                results += _measured(name, material, effort)
+                if asked.json:  # now, so that a bench that is stopped leaves what it has
+                    asked.json.write_text(table.as_json(results, line), "utf-8")
+        except KeyboardInterrupt:
+            stopped = True
+            aside.print("stopped; what was measured so far:", highlight=False)
     if asked.quick:
         aside.print("--quick: few rounds; do not quote these numbers", highlight=False)
-    line = machine()
     table.show(results, line, console)
-    if asked.json:
-        asked.json.write_text(table.as_json(results, line), "utf-8")
-    if asked.markdown:
+    if asked.markdown and not stopped:
         table.into_page(asked.markdown, results, line)
     missed = sum(result.met is False for result in results)
     wrong = sum(bool(result.wrong) for result in results)
     aside.print(f"{missed} goals missed, {wrong} wrong answers", highlight=False)
-    return 1 if wrong else 0
+    return INTERRUPTED if stopped else 1 if wrong else 0
 
 
 def _arguments() -> argparse.Namespace:

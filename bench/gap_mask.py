@@ -57,12 +57,12 @@ def _peak(model: Model, features: Tensor, labels: np.ndarray, over: str) -> floa
     return max(peak_memory(make), kept / 1e6 + peak_memory(read))
 
 
-def _naive(model: Model, features: Tensor, labels: np.ndarray) -> Tensor:
+def _naive(model: Model, features: Tensor, labels: np.ndarray, over: str = "grid") -> Tensor:
     head: Any = model.head
     read = naive.attention if hasattr(head, "attention") else naive.avg_max
     with torch.inference_mode():
         grid = (features.shape[2], features.shape[3])
-        return read(head, features, torch.from_numpy(naive.grid_weights(labels, grid)))
+        return read(head, features, torch.from_numpy(naive.grid_weights(labels, grid)), over)
 
 
 def whole(material: Material, effort: Effort) -> Iterator[Result]:
@@ -86,8 +86,8 @@ def whole(material: Material, effort: Effort) -> Iterator[Result]:
         times = interleaved(ways, effort.rounds, least=0)
         for n, labels in cells.items():
             wanted, slow = once(functools.partial(_naive, model, features, labels))
-            found = ways[f"{n} grid"]()
-            checked = same(found, wanted, "logits", LOGITS)
+            checked = same(ways[f"{n} grid"](), wanted, "logits", LOGITS)
+            same(ways[f"{n} cell"](), _naive(model, features, labels, "cell"), "over cell", LOGITS)
             over = max(OVERS, key=lambda over: times.median(f"{n} {over}"))
             backbone = times.median("backbone")
             yield Result(
@@ -98,7 +98,7 @@ def whole(material: Material, effort: Effort) -> Iterator[Result]:
                 backbone,
                 times.total_over("backbone", f"{n} {over}"),
                 Goal("<=", 1.02 if n <= 60 else 1.03),
-                f"{checked}; over: {over}",
+                f"{checked}; timed over {over}",
             )
         most = max(CELLS)
         peaks = [_peak(model, features, cells[most], over) for over in OVERS]

@@ -102,7 +102,7 @@ def views(material: Material, effort: Effort) -> Iterator[Result]:
             model(images)
 
     exact = functools.partial(_count, Gridify(), field, labels)
-    times = interleaved({"ours": exact, "network": look}, max(2, effort.rounds // 2), least=0)
+    times = interleaved({"ours": exact, "network": look}, effort.rounds, least=0)
     pairs = zip(times.seconds["ours"], times.seconds["network"], strict=True)
     share = Spread.of([100 * a / (len(boxes) * b) for a, b in pairs])
     yield Result(

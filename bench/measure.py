@@ -21,6 +21,10 @@ WARM_UP = 1
 """Calls of each way before the first that counts: caches, lazy imports, memory of the allocator."""
 
 
+FEWEST = 3
+"""Rounds that a median and its spread need."""
+
+
 class WrongAnswerError(Exception):
     """Two ways that should give the same do not: their times mean nothing."""
 
@@ -120,6 +124,7 @@ def interleaved(
     *,
     clock: Clock = time.process_time,
     least: float = 0.02,
+    most: float = 10,
 ) -> Times:
     """Time ways in turn, A B C A B C ..., each after a warm-up.
 
@@ -128,21 +133,25 @@ def interleaved(
     ways
         Name -> what to call.
     rounds
-        How often each is timed.
+        How often each is timed; less, but FEWEST times at least, where that would take too long.
     clock
         Processor time of this process by default: the ways run in one thread, and what else the
         machine does does not count. `time.perf_counter` for work that waits or has processes.
     least
         Seconds that one measurement should last: a short way is called several times over. 0: each
         way once a round, as it finds the caches that the way before it left.
+    most
+        Seconds that all rounds should last.
     """
-    calls = {}
+    calls, turn = {}, 0.0
     for name, way in ways.items():
         for _ in range(WARM_UP):
             begin = clock()
             way()
             spent = clock() - begin
         calls[name] = max(1, math.ceil(least / max(spent, 1e-6)))
+        turn += calls[name] * spent
+    rounds = min(rounds, max(FEWEST, int(most / max(turn, 1e-6))))
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():

@@ -56,21 +56,30 @@ def grid_weights(labels: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     )
 
 
-def avg_max(head: Any, features: Tensor, weights: Tensor) -> Tensor:
+def avg_max(head: Any, features: Tensor, weights: Tensor, over: str = "grid") -> Tensor:
     """Feature map (1, F, h, w), weights (N, h, w) -> logits (N, classes): a copy per cell.
 
-    `head` has the layers of bestfitting's; `over: grid` of hpazoo.
+    `head` has the layers of bestfitting's; `over` is what cells are averaged over, as in hpazoo.
     """
     maps = features * weights[:, None]
     mean = functional.adaptive_avg_pool2d(maps, 1).flatten(1)
+    if over == "cell":
+        mean = mean / weights.mean((1, 2))[:, None]
     largest = functional.adaptive_max_pool2d(maps, 1).flatten(1)
     hidden = functional.relu(head.fc1(head.bn1(torch.cat([mean, largest], 1))))
     logits: Tensor = head.logit(head.bn2(hidden))
     return logits
 
 
-def attention(head: Any, features: Tensor, weights: Tensor) -> Tensor:
-    """As `avg_max`, for pudae's attention, whose grid is that of the feature map."""
+def attention(head: Any, features: Tensor, weights: Tensor, over: str = "grid") -> Tensor:
+    """As `avg_max`, for pudae's attention, whose grid is that of the feature map.
+
+    Over the cell the features stay as they are, and attention counts by the weights.
+    """
+    if over == "cell":
+        score = head.attention(features).flatten(2) + weights.flatten(1).log()[:, None]
+        within: Tensor = (head.logit(features).flatten(2) * functional.softmax(score, 2)).sum(2)
+        return within
     maps = features * weights[:, None]
     share = functional.softmax(head.attention(maps).flatten(2), 2)
     logits: Tensor = (head.logit(maps).flatten(2) * share).sum(2)

@@ -82,7 +82,7 @@ def run(material: Material, effort: Effort) -> Iterator[Result]:
             goal=Goal("<=", 6, "s"),
             check="until the first field is there",
         )
-    yield _memory(watched, what)
+    yield memory(watched, what)
     yield _busy(out / "profile.json", what, checked)
 
 
@@ -136,7 +136,7 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _memory(watched: Watched, what: str) -> Result:
+def memory(watched: Watched, what: str) -> Result:
     """Last quarter of the run over its second: the first still fills the allocators."""
     goal = Goal("<=", 1.05)
     name = f"memory, end over beginning ({what})"

@@ -160,6 +160,14 @@ class Registry:
             return factory(*given, **options)
         except TypeError as error:
             raise ComponentError(f"{self.noun} '{name}': {error}") from error
+        except (RuntimeError, MemoryError) as error:
+            # torch says so in a RuntimeError; of others a traceback tells more
+            if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+                raise
+            raise ComponentError(
+                f"{self.noun} '{name}' does not fit into the memory of this machine; make it "
+                "smaller by its options"
+            ) from error
 
 
 def registry_of(kind: str) -> Registry:

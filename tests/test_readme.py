@@ -52,6 +52,9 @@ def test_sample_output(readme: str, tmp_path: Path) -> None:
     done = command(line, tmp_path)
     assert done.returncode == 0, done.stderr
     found = [row.rstrip() for row in done.stdout.strip().splitlines()]
+    # the third likeliest of random numbers may be another one elsewhere
+    third = re.compile(r"(, [^,]+ \d\.\d+), [^,]+ \d\.\d+$")
+    found, expected = ([third.sub(r"\1", row) for row in rows] for rows in (found, expected))
     number = re.compile(r"\d+\.\d+")
     assert [number.sub("#", row) for row in found] == [number.sub("#", row) for row in expected]
     for row, wanted in zip(found, expected, strict=True):

@@ -16,6 +16,7 @@ from hpazoo.registry import registry_of, split_config
 UNNAMED = "unnamed"
 """Name of a list of classes of which only the number is known."""
 
+_DEEPEST, _LONGEST = 6, 200
 _KINDS = {"backbone": "backbones", "head": "heads"}
 
 
@@ -58,13 +59,21 @@ def differences(card: Mapping[str, Any], model: nn.Module, *, start: bool) -> li
     return found
 
 
-def flow(value: Any) -> str:
-    """A value as a spec would write it on one line."""
+def flow(value: Any, depth: int = 0) -> str:
+    """A value as a spec would write it on one line; cut short where a file says too much."""
+    if isinstance(value, Mapping | list) and depth > _DEEPEST:
+        return "..."
+    if isinstance(value, list):
+        return f"[{', '.join(flow(item, depth + 1) for item in value)}]"[:_LONGEST]
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {flow(item)}" for key, item in value.items()) + "}"
+        return (
+            "{" + ", ".join(f"{key}: {flow(item, depth + 1)}" for key, item in value.items()) + "}"
+        )
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
+    text = str(value) if not isinstance(value, str) else value
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _other_list(theirs: ClassList, mine: ClassList) -> str:
@@ -75,8 +84,8 @@ def _other_list(theirs: ClassList, mine: ClassList) -> str:
     if same:
         return ""
     text = (
-        f"classes: {len(theirs)} of {theirs.name} in the file, {len(mine)} of {mine.name} in the "
-        "model"
+        f"classes: {len(theirs)} of {flow(theirs.name)} in the file, {len(mine)} of {mine.name} "
+        "in the model"
     )
     cure = other_classes(len(theirs), mine) if len(theirs) != len(mine) else ""
     return f"{text} ({cure})" if cure else text

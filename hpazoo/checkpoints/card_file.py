@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Container, Hashable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -45,6 +45,7 @@ _FILE: dict[str, tuple[type, ...]] = {
     "bytes": (int, type(None)),
     "sources": (list, type(None)),
 }
+_DEEPEST = 50
 _KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FILE_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -60,10 +61,12 @@ def read_cards(
     A file of one's own may speak of data sets and parents that are known already.
     """
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        text = path.read_text(encoding="utf-8")
+        _check_depth(text)
+        data = yaml.load(text, Loader=_Loader)
     except OSError as error:
         raise HpazooError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError) as error:  # ValueError: 2026-13-45, !!int abc
         raise HpazooError(f"{path} cannot be read: {error}") from error
     if isinstance(data, dict) and known_cards:
         data.setdefault("datasets", {})
@@ -71,7 +74,14 @@ def read_cards(
         raise HpazooError(f"{path}: expected a mapping with the keys 'datasets' and 'cards'")
     if not all(isinstance(part, dict) for part in data.values()):
         raise HpazooError(f"{path}: 'datasets' and 'cards' are mappings, by name")
-    problems = [f"card '{name}': {text}" for name, text in _problems(data, known_sets, known_cards)]
+    problems = [
+        f"data set {_shown(name)}: expected a text for what it is"
+        for name, said in data["datasets"].items()
+        if not isinstance(name, str) or not isinstance(said, str)
+    ]
+    problems += [
+        f"card '{name}': {text}" for name, text in _problems(data, known_sets, known_cards)
+    ]
     if problems:
         raise HpazooError("\n  ".join([f"{path}:", *problems]))
     return data["datasets"], data["cards"]
@@ -79,6 +89,16 @@ def read_cards(
 
 # libyaml where it is there: five times as fast, and every command that checks a spec waits for it
 _Base: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _check_depth(text: str) -> None:
+    """Refuse what no file of cards needs, and what the loader would not survive."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Base):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise yaml.YAMLError(f"it is nested deeper than {_DEEPEST} levels")
 
 
 class _Loader(_Base):  # type: ignore[misc]
@@ -121,12 +141,17 @@ def _shape(
             yield f"unknown key '{key}'; {hint(key, keys) or 'keys: ' + ', '.join(keys)}"
     for key in needed:
         if entry.get(key) in (None, "", []):
-            yield f"'{key}' is missing"
+            yield f"'{key}' is missing{' or empty' if key in entry else ''}"
     for key, types in keys.items():
         value = entry.get(key)
         if key in entry and (not isinstance(value, types) or isinstance(value, bool)):
             names = " or ".join("null" if t is type(None) else t.__name__ for t in types)
-            yield f"'{key}' is {value!r}, expected {names}"
+            yield f"'{key}' is {_shown(value)}, expected {names}"
+
+
+def _shown(value: Any) -> str:
+    """Short: the text of aliases within aliases would have no end."""
+    return f"a {type(value).__name__}" if isinstance(value, dict | list) else repr(value)[:60]
 
 
 def _card(entry: Json, data_sets: Json) -> Iterator[str]:
@@ -135,8 +160,8 @@ def _card(entry: Json, data_sets: Json) -> Iterator[str]:
         yield f"role '{role}' is none of {', '.join(ROLES)}"
     if status not in STATUSES:
         yield f"status '{status}' is none of {', '.join(STATUSES)}"
-    for unknown in (name for name in entry["trained_on"] if name not in data_sets):
-        yield f"trained_on '{unknown}' is none of {', '.join(data_sets)}"
+    for unknown in (name for name in entry["trained_on"] if not _names(name, data_sets)):
+        yield f"trained_on {_shown(unknown)} is none of {', '.join(data_sets)}"
     classes = entry.get("classes")
     if (classes is not None) != (role == "classifier"):
         yield "a classifier has 'classes', other roles have none"
@@ -153,12 +178,17 @@ def _card(entry: Json, data_sets: Json) -> Iterator[str]:
         return
     if builds is None or set(builds) != {"backbone", "head"}:
         yield "'builds' needs backbone and head"
+    else:
+        for key, part in builds.items():
+            name = part.get("type") if isinstance(part, dict) else part
+            if not isinstance(name, str) or not name:
+                yield f"{key} is {_shown(part)}, expected a name, or a mapping with 'type'"
     if seen is None or set(seen) != {"size", "normalize"}:
         yield "'input' needs size and normalize"
     elif type(seen["size"]) is not int or seen["size"] < 1:
         yield f"size {seen['size']!r} is no whole number above 0"
-    elif seen["normalize"] not in NORMALIZATIONS:
-        yield f"normalize '{seen['normalize']}' is none of {', '.join(NORMALIZATIONS)}"
+    elif not _names(seen["normalize"], NORMALIZATIONS):
+        yield f"normalize {_shown(seen['normalize'])} is none of {', '.join(NORMALIZATIONS)}"
 
 
 def _files(entry: Json) -> Iterator[str]:
@@ -175,8 +205,10 @@ def _files(entry: Json) -> Iterator[str]:
     for name in names:
         if not _FILE_NAME.fullmatch(name):
             yield f"file '{name}': a name is of letters, digits, '_', '.' and '-'"
-    if len(set(map(str.lower, names))) < len(names):
-        yield "two files have one name"
+    # a file's record is `<name>.json`
+    taken = [made for name in names for made in (name.lower(), f"{name.lower()}.json")]
+    if len(set(taken)) < len(taken):
+        yield "two files have one name, or that of the other's record (.json)"
     folds = [file.get("fold") for file in files]
     if folds != [None] and (None in folds or folds != sorted(set(folds)) or folds[0] < 0):
         yield "each of several files has a 'fold', in order"
@@ -220,8 +252,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _names(value: object, known: Container[str]) -> bool:
+    return isinstance(value, str) and value in known
+
+
 def _is_local(source: object) -> bool:
-    parts = urlsplit(source) if isinstance(source, str) else None
+    try:
+        parts = urlsplit(source) if isinstance(source, str) else None
+    except ValueError:
+        return False
     return parts is not None and parts.scheme == "http" and is_loopback(parts.hostname or "")
 
 

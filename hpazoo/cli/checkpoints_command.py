@@ -62,6 +62,8 @@ def fetch_cards(names: tuple[str, ...], folds: tuple[int, ...], quiet: bool) -> 
             try:
                 for done in fetch(card, folds, watch=watch):
                     state = "fetched and verified" if done.source else "there already, verified"
+                    if done.source and done.recorded:
+                        state = f"fetched; none is published, so sha256 {done.recorded} is recorded"
                     watch.say(f"{card.name}: {state}: {done.path}")
             except FetchError as error:
                 click.echo(f"hpazoo: {error}", err=True)

@@ -10,9 +10,17 @@ import numpy as np
 
 from hpazoo.ensembles import ensembles
 
-_SHIFT = 14
-"""Bits of a float32 that are not looked at: nine of the 23 behind the point are left."""
-_BINS = (np.float32(1).view(np.uint32) >> _SHIFT) + 1
+_SHIFT = 10
+"""Bits of a float32 that are not looked at: 13 of the 23 behind the point are left."""
+
+
+def _code(value: float) -> int:
+    return int(np.float32(value).view(np.uint32)) >> _SHIFT
+
+
+_LEAST = _code(2.0**-24)
+"""Probabilities up to this one, 6e-8, are not told apart."""
+_BINS = _code(1.0) - _LEAST + 1
 
 
 @ensembles.register
@@ -21,9 +29,9 @@ class RankMean:
 
     For members whose probabilities lie on different scales: only the order counts, within each
     member and class, over all cells of the run. r = (cells below + half of the ties) / cells, in
-    (0, 1); probabilities within .2 % of each other are ties. What comes out says how a cell stands
-    among the others of this run, not how likely a class is, and changes with the fields of the run:
-    take it for rankings (average precision), not for thresholds.
+    (0, 1); probabilities within .012 % of each other are ties. What comes out says how a cell
+    stands among the others of this run, not how likely a class is, and changes with the fields of
+    the run: take it for rankings (average precision), not for thresholds.
     """
 
     uses_weights: ClassVar[bool] = True
@@ -37,14 +45,17 @@ class RankMean:
         for one in probabilities:
             members, _, classes = one.shape
             if counts is None:
-                counts = np.zeros((members, classes, int(_BINS)), np.int64)
+                counts = np.zeros((members, classes, _BINS), np.uint32)
             bins = _bin(one).transpose(0, 2, 1).reshape(members * classes, -1)
-            places = bins + np.arange(len(bins))[:, None] * int(_BINS)
+            places = bins + np.arange(len(bins))[:, None] * _BINS
             np.add.at(counts.reshape(-1), places.ravel(), 1)
         if counts is not None:
-            total = np.maximum(counts.sum(axis=2, keepdims=True), 1)
-            below = np.cumsum(counts, axis=2) - counts
-            self._ranks = ((below + counts / 2) / total).astype(np.float32)
+            self._ranks = np.empty(counts.shape, np.float32)
+            for ranks, count in zip(
+                self._ranks.reshape(-1, _BINS), counts.reshape(-1, _BINS), strict=True
+            ):
+                up_to = np.cumsum(count, dtype=np.int64)
+                ranks[:] = (up_to - count / 2) / max(int(up_to[-1]), 1)
 
     def blend(self, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """(members, N, classes) float32, weights (members,) > 0 -> (N, classes) float32 in (0, 1).
@@ -66,4 +77,5 @@ class RankMean:
 def _bin(probabilities: np.ndarray) -> np.ndarray:
     """Floats >= 0 order as their bits do."""
     values = np.ascontiguousarray(probabilities, np.float32).clip(0, 1) + np.float32(0)
-    return (values.view(np.uint32) >> _SHIFT).astype(np.int64)
+    codes = (values.view(np.uint32) >> _SHIFT).astype(np.int64)
+    return np.maximum(codes - _LEAST, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -34,6 +35,8 @@ class Threshold:
     ratio
         CSV with the columns `class` and `ratio`, the share of cells to call.
     """
+
+    one_of: ClassVar[list[str]] = ["file", "ratio"]
 
     def __init__(
         self,

@@ -31,14 +31,12 @@ AHEAD = 8
 class Feed:
     """Serves the messages of each task, in the order of the tasks whatever the number of workers.
 
-    Worker k takes the tasks k, k + workers, ...; without workers all happens in this process.
+    Worker k takes the tasks k, k + workers, ...; without workers all happens in this process. The
+    processes start with the feed and import what they need while the networks are still loading.
     """
 
-    def __init__(self, job: Job, tasks: Sequence[Task], workers: int) -> None:
-        self._job = job
-        self._tasks = tasks
-        count = min(workers, len(tasks))
-        self._workers = [_Worker(job, tasks[k::count]) for k in range(count)]
+    def __init__(self, workers: int) -> None:
+        self._workers = [_Worker() for _ in range(workers)]
 
     def __enter__(self) -> Feed:
         return self
@@ -52,21 +50,24 @@ class Feed:
         for worker in self._workers:
             worker.stop()
 
-    def __iter__(self) -> Iterator[tuple[Task, Iterator[Message]]]:
+    def serve(self, job: Job, tasks: Sequence[Task]) -> Iterator[tuple[Task, Iterator[Message]]]:
         """Pairs (task, its messages); the messages of a task are to be used up before the next."""
         if not self._workers:
-            workshop = Workshop(self._job)
-            for task in self._tasks:
+            workshop = Workshop(job)
+            for task in tasks:
                 yield task, workshop.work(task)
             return
-        for number, task in enumerate(self._tasks):
-            yield task, self._workers[number % len(self._workers)].messages(task)
+        count = len(self._workers)
+        for k, worker in enumerate(self._workers):
+            worker.begin(job, tasks[k::count])
+        for number, task in enumerate(tasks):
+            yield task, self._workers[number % count].messages(task)
 
 
 class _Worker:
     """One process, and the thread that drains its pipe into a bounded queue."""
 
-    def __init__(self, job: Job, tasks: Sequence[Task]) -> None:
+    def __init__(self) -> None:
         threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         environment = os.environ | dict.fromkeys(threads, "1")
         self._process = subprocess.Popen(
@@ -78,9 +79,12 @@ class _Worker:
             start_new_session=True,
         )
         self._messages: queue.Queue[Message | BaseException | None] = queue.Queue(AHEAD)
-        self._todo = deque([job, *tasks])
+        self._todo: deque[Job | Task] = deque()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._drain, daemon=True)
+
+    def begin(self, job: Job, tasks: Sequence[Task]) -> None:
+        self._todo.extend((job, *tasks))
         self._thread.start()
 
     def messages(self, task: Task) -> Iterator[Message]:
@@ -98,7 +102,8 @@ class _Worker:
         self._stopping.set()
         self._process.kill()
         self._process.wait()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):

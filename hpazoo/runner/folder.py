@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from hpazoo.runner.worker import MASK_SUFFIXES
 
 _KEY = b"hpazoo.key"
 _FIELDS = b"hpazoo.fields"
+_WITHOUT = b"hpazoo.without"
 
 EMBEDDING = "hpazoo.embedding"
 """Column of a member's part that holds embeddings; no class is called so."""
@@ -174,10 +175,13 @@ class RunFolder:
             for r in records
         )
 
-    def has_member(self, member: str, shard: Shard, key: str) -> bool:
-        """Whether the shard's predictions of a member are there; outdated ones are moved away."""
+    def has_member(self, member: str, shard: Shard, key: str, aside: Container[str]) -> bool:
+        """Whether the shard's predictions of a member are there; outdated ones are moved away.
+
+        Those are too that were made while a field was set aside that is not in `aside` any more.
+        """
         part = self.member_part(member, shard)
-        if part_key(part) == key:
+        if part_key(part) == key and all(field in aside for field in _without(part)):
             return True
         self.retire([part])
         return False
@@ -257,6 +261,16 @@ def part_key(path: Path) -> str | None:
         return None
     key: bytes = metadata.get(_KEY, b"")
     return key.decode()
+
+
+def without(fields: Iterable[str]) -> dict[bytes, bytes]:
+    """What a member's part says of the fields that were set aside when it was made."""
+    return {_WITHOUT: json.dumps(list(fields)).encode()}
+
+
+def _without(part: Path) -> list[str]:
+    found: list[str] = json.loads((pq.read_schema(part).metadata or {}).get(_WITHOUT, b"[]"))
+    return found
 
 
 def _joined(arrays: Sequence[np.ndarray], dtype: type) -> np.ndarray:

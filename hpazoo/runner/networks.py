@@ -179,8 +179,12 @@ def _precision(device: str, precision: str) -> contextlib.AbstractContextManager
 def _explained() -> Iterator[None]:
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        # torch has a class of its own for this on a GPU only
+        said = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+        if not said:
+            raise
         raise HpazooError(
             "the device has not enough memory for a batch: run again with a smaller "
-            "--batch-size, or --device cpu; what is done is kept"
+            "--batch-size, or --device cpu, which makes all members anew; masks are kept"
         ) from error

@@ -66,7 +66,8 @@ def decide(options: Options, locked: dict[str, Any]) -> Settings:
     workers = chosen("workers")
     if workers is None:
         workers = max(1, cores() // 8) if device == "cpu" else max(1, cores() - 1)
-    threads = None if options.workers is not None else locked.get("threads")
+    # a lock repeats to the byte only with its own threads, whatever the workers
+    threads = locked.get("threads")
     return Settings(
         data=str((options.data or Path(locked.get("data", "."))).resolve()),
         device=device,

@@ -99,7 +99,10 @@ def make_plan(
         keys = {name: _member_key(spec, name, settings, weights, segmented) for name in look_of}
         segment = not folder.is_segmented(shard, segmented, members_digest(keys))
         # a shard that is segmented anew may find other fields in order, so its members follow
-        missing = tuple(n for n, k in keys.items() if not folder.has_member(n, shard, k) or segment)
+        aside = () if segment else {r.id for r in folder.segmented(shard).records if r.set_aside}
+        missing = tuple(
+            n for n, k in keys.items() if not folder.has_member(n, shard, k, aside) or segment
+        )
         fields = shard.fields if segment else _usable(folder, shard) if missing else ()
         plans.append(ShardPlan(shard, fields, segmented, keys, segment, missing))
     return Plan(tuple(plans), tuple(looks), look_of)

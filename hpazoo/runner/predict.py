@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from hpazoo.fields import Cells, FieldRecord, View
 from hpazoo.runner.feed import Feed
-from hpazoo.runner.folder import EMBEDDING, RunFolder, Segmented, write_part
+from hpazoo.runner.folder import EMBEDDING, RunFolder, Segmented, without, write_part
 from hpazoo.runner.networks import Answer, Network
 from hpazoo.runner.options import Settings
 from hpazoo.runner.plan import Plan, ShardPlan, members_digest
@@ -35,31 +35,31 @@ def predict(
     report: Report,
     log: Callable[[str], None],
     profile: Profile,
+    feed: Feed,
 ) -> None:
     """Make all missing parts. A shard's parts appear when all of its fields are through."""
     todo = [shard for shard in plan.shards if not shard.done]
     tasks = [task for shard in todo for task in plan.tasks(shard)]
-    with Feed(job, tasks, settings.workers) as feed:
-        messages = iter(feed)
-        for shard in todo:
-            work = _ShardWork(spec, settings, plan, shard, networks)
-            for _ in shard.fields:
-                task, stream = next(messages)
-                reason = ""
-                for message in _waiting(stream, profile):
-                    if isinstance(message, Aside):
-                        reason = message.reason
-                        if message.details:
-                            log(f"field {task.field}: {message.details}")
-                    elif isinstance(message, Done):
-                        profile.field(message.seconds)
-                        if message.remark:
-                            log(f"field {task.field}: {message.remark}")
-                    work.take(task.field, message)
-                report(task.field, reason)
-            work.run_waiting()
-            with profile.stage("parts"):
-                work.write(folder)
+    messages = feed.serve(job, tasks)
+    for shard in todo:
+        work = _ShardWork(spec, settings, plan, shard, networks)
+        for _ in shard.fields:
+            task, stream = next(messages)
+            reason = ""
+            for message in _waiting(stream, profile):
+                if isinstance(message, Aside):
+                    reason = message.reason
+                    if message.details:
+                        log(f"field {task.field}: {message.details}")
+                elif isinstance(message, Done):
+                    profile.field(message.seconds)
+                    if message.remark:
+                        log(f"field {task.field}: {message.remark}")
+                work.take(task.field, message)
+            report(task.field, reason)
+        work.run_waiting()
+        with profile.stage("parts"):
+            work.write(folder)
 
 
 def _waiting(messages: Iterator[Message], profile: Profile) -> Iterator[Message]:
@@ -130,10 +130,11 @@ class _ShardWork:
 
     def write(self, folder: RunFolder) -> None:
         """Write the parts; cells last, since members lean on them."""
+        aside = without(f for f in self.shard.shard.fields if f not in self.cells)
         for name, key in self.shard.members.items():
             if name in self.members:
                 part = folder.member_part(name, self.shard.shard)
-                write_part(part, self._table(name), key)
+                write_part(part, self._table(name), key, aside)
         self._write_segmented(folder)
 
     def _write_segmented(self, folder: RunFolder) -> None:

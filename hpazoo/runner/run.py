@@ -14,6 +14,7 @@ from hpazoo.errors import HpazooError, UsageError
 from hpazoo.fields import FieldRecord
 from hpazoo.registry import SESSION, loaded_files
 from hpazoo.runner import lock
+from hpazoo.runner.feed import Feed
 from hpazoo.runner.folder import RunFolder, cut, digest
 from hpazoo.runner.options import Options, Settings, decide, wait_passively
 from hpazoo.runner.plan import Plan, code_of, make_plan
@@ -21,7 +22,7 @@ from hpazoo.runner.preflight import Ready, preflight
 from hpazoo.runner.profile import Profile
 from hpazoo.runner.progress import FieldProgress
 from hpazoo.runner.results import Results, notes, set_aside
-from hpazoo.runner.worker import Job
+from hpazoo.runner.worker import Job, needs_weights
 from hpazoo.spec import Spec
 from hpazoo.writers import Writer, writers
 
@@ -132,12 +133,17 @@ def run(
     check_stage(until)
     spec.require("images", *(() if until == "segment" else ("members",)))
     how = options or Options()
-    settings = decide(how, spec.lock.get("options", {}))
+    folder = RunFolder(out or Path("runs") / spec.name)
+    before = {} if fresh else folder.read_lock().get("options", {})
+    # with other threads all that is there would have to be made again
+    settings = decide(how, {"threads": before.get("threads")} | spec.lock.get("options", {}))
+    if how.workers is None and settings.device != "cpu" and needs_weights(spec.resolved["masks"]):
+        # each worker would bring its own networks and context to the device
+        settings = replace(settings, workers=min(settings.workers, 2))
     code = code_of(spec)
     if SESSION in code.values():
         # components of a notebook or script exist in this process alone
         settings = replace(settings, workers=0)
-    folder = RunFolder(out or Path("runs") / spec.name)
     used = {m.model for m in spec.members} if until != "segment" else ()
     ready = preflight(spec, settings, folder.path, sorted(used))
     folder.prepare(fresh)
@@ -243,6 +249,12 @@ class _Run:
                     self.progress.advance(field)
         if all(shard.done for shard in plan.shards):
             return
+        fields = sum(len(shard.fields) for shard in plan.shards if not shard.done)
+        with Feed(min(self.settings.workers, fields)) as feed:
+            self._serve(plan, feed)
+
+    def _serve(self, plan: Plan, feed: Feed) -> None:
+        """Load the networks of missing members, and make what is missing."""
         import torch
 
         from hpazoo.runner import networks
@@ -281,6 +293,7 @@ class _Run:
             self.progress.advance,
             self._log,
             self.profile,
+            feed,
         )
 
     def _files(self) -> dict[str, str]:

@@ -157,11 +157,11 @@ class Workshop:
         height, width = view.pixels.shape[1:]
         least = self.job.smallest[number]
         if min(height, width) < least:
-            name = strategy_name(self.job.looks[number])
+            name, (size, _) = strategy_name(look := self.job.looks[number]), look["input"]
             raise FieldError(
-                f"strategy '{name}' shows it as {height} x {width} px, and a network behind it "
-                f"needs {least} px on either side; choose a larger input size or crop, or leave "
-                "fields of this shape out"
+                f"strategy '{name}' for {size} px shows it as {height} x {width} px, and a network "
+                f"behind it needs {least} px on either side; choose a larger input size or crop, "
+                "or leave fields of this shape out"
             )
 
     def masks(self, field: Field, segment: bool) -> np.ndarray:
@@ -193,10 +193,15 @@ def _may_pass(cause: BaseException | None) -> bool:
 def build_segmenter(config: Json, data: Path, device: str) -> Segmenter:
     """The segmenter, with access to weights if it `needs` them."""
     given: list[Any] = [data]
-    if "weights" in getattr(segmenters.get(config["type"]), "needs", ()):
+    if needs_weights(config):
         given.append(Programs(device))
     segmenter: Segmenter = segmenters.build(config, *given)
     return segmenter
+
+
+def needs_weights(config: Json) -> bool:
+    """Whether a segmenter runs networks."""
+    return "weights" in getattr(segmenters.get(config["type"]), "needs", ())
 
 
 def mask_file(folder: Path, field_id: str) -> Path:

@@ -32,7 +32,7 @@ class Description:
     gives: tuple[str, ...] = ()
     facts: Json = field(default_factory=dict)
     """What else can be checked before anything is imported: a backbone's `min_size`, an ensemble's
-    `uses_weights`."""
+    `uses_weights`, `one_of` (parameters of which a spec gives exactly one)."""
 
     @property
     def required(self) -> list[str]:
@@ -65,7 +65,7 @@ class Description:
 
 MANIFEST = "hpazoo.json"
 
-_FACTS = ("min_size", "uses_weights")
+_FACTS = ("min_size", "uses_weights", "one_of")
 
 
 def describe(factory: Callable[..., Any]) -> Description:
@@ -74,7 +74,7 @@ def describe(factory: Callable[..., Any]) -> Description:
     facts = {
         name: value
         for name in _FACTS
-        if isinstance(value := getattr(factory, name, None), bool | int | float)
+        if isinstance(value := getattr(factory, name, None), bool | int | float | list)
     }
     return Description(
         summary=doc.partition("\n")[0],

@@ -21,6 +21,7 @@ from hpazoo.spec.shapes import (
     DEFAULTS,
     OUTPUTS,
     Json,
+    embedded_members,
     items,
     known,
     listing,
@@ -60,6 +61,7 @@ class _References:
         yield from self.blended()
         yield from self.masks()
         yield from self.outputs()
+        yield from self.embedded()
 
     def component(self, kind: str, path: Path, config: Any) -> Iterator[Problem]:
         """The component is there, and the options that name something name what exists."""
@@ -84,6 +86,13 @@ class _References:
             keys = "', '".join(missing)
             cure = f"write {{type: {name}, {missing[0]}: ...}}"
             yield Problem(f"{noun} '{name}' needs '{keys}'", place, cure)
+        one_of = found.facts.get("one_of", ())
+        given = [key for key in one_of if options.get(key) is not None]
+        if one_of and len(given) != 1 and not set(options) - found.parameters.keys():
+            names = "' and '".join(one_of)
+            text = f"{noun} '{name}' takes exactly one of '{names}'"
+            cure = f"write {{type: {name}, {one_of[0]}: ...}}"
+            yield Problem(text, self.document.place(path), cure)
         for key, entry in found.parameters.items():
             value = options.get(key, entry.get("default"))
             where = (*path, key) if key in options else path
@@ -159,8 +168,7 @@ class _References:
         strategy = known("strategies", member.get("strategy"))
         if not isinstance(model, dict) or strategy is None:
             return
-        card = find_card(model["checkpoint"]) if isinstance(model.get("checkpoint"), str) else None
-        parts = ((card.builds if card else None) or {}) | model
+        parts = self.parts(model)
         backbone = known("backbones", parts.get("backbone"))
         head = known("heads", parts.get("head"))
         if backbone is None or head is None:
@@ -208,6 +216,28 @@ class _References:
             text = "no member is left to blend: all give embeddings only or serve a postprocessor"
             cure = "add a member, or let 'outputs' be [embeddings]"
             yield Problem(text, self.document.key_place(("members",)), cure)
+
+    def embedded(self) -> Iterator[Problem]:
+        """Whose embeddings are to come out, gives some."""
+        asked = embedded_members(self.spec)
+        for index, member in enumerate(listing(self.spec.get("members"))):
+            title = member_name(member) if isinstance(member, dict) else None
+            if title is None or not asked & {None, title}:
+                continue
+            model = self.models.get(member.get("model"))
+            backbone = self.parts(model).get("backbone") if isinstance(model, dict) else None
+            found = known("backbones", backbone)
+            if found is None or "answers" not in found.gives:
+                continue
+            if (found.defaults() | split(backbone)[1]).get("embedding") == 0:
+                text = f"member '{title}' gives no embedding, which 'outputs' ask for"
+                cure = "name another member there, or say the backbone's 'embedding'"
+                yield Problem(text, self.document.place(("members", index)), cure)
+
+    def parts(self, model: Json) -> Json:
+        """What a model says, and what its card says for it."""
+        card = find_card(model["checkpoint"]) if isinstance(model.get("checkpoint"), str) else None
+        return ((card.builds if card else None) or {}) | model
 
     def embeds_only(self, name: Any) -> bool:
         model = self.models.get(name) if isinstance(name, str) else None

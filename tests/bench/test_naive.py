@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench import measure, naive, table
+from bench import measure, naive, table, whole_run
 from bench.__main__ import PAGE
 from bench.gridify import snapped_boxes
 from bench.masks import compare_boxes, strings
@@ -58,15 +59,16 @@ def test_grid_weights(labels: np.ndarray, grid: tuple[int, int]) -> None:
     np.testing.assert_allclose(weights, naive.grid_weights(labels, grid), atol=1e-6)
 
 
+@pytest.mark.parametrize("over", ["grid", "cell"])
 @pytest.mark.parametrize(("kind", "slow"), [(AvgMax, naive.avg_max), (Attention, naive.attention)])
-def test_heads(labels: np.ndarray, kind: type, slow: object) -> None:
+def test_heads(labels: np.ndarray, kind: type, slow: object, over: str) -> None:
     generator = torch.Generator().manual_seed(2)
     torch.manual_seed(2)
     head = kind(6, 5).eval()
     features = torch.randn((1, 6, 8, 8), generator=generator)
-    regions = Regions.from_masks([labels], (8, 8), "grid")
+    regions = Regions.from_masks([labels], (8, 8), over)
     with torch.inference_mode():
-        wanted = slow(head, features, regions.weights)  # type: ignore[operator]
+        wanted = slow(head, features, regions.weights, over)  # type: ignore[operator]
         found = head(features, regions)[0]
     assert wanted.shape == (CELLS, 5)
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
@@ -163,6 +165,17 @@ def test_interleaved_takes_turns_and_tells_slow_from_fast() -> None:
     assert times.total_over("slow", "fast").value == pytest.approx(1 + 0.5 / 3)
 
 
+def test_rounds_are_fewer_where_a_way_takes_long() -> None:
+    now = [0.0]
+
+    def way() -> None:
+        now[0] += 4.0
+
+    for rounds, most, wanted in ((7, 20.0, 5), (7, 10.0, measure.FEWEST), (2, 10.0, 2)):
+        times = measure.interleaved({"w": way}, rounds, clock=lambda: now[0], most=most)
+        assert len(times.seconds["w"]) == wanted
+
+
 def test_peak_memory_sees_torch_and_numpy() -> None:
     def way() -> None:
         torch.ones(1_000_000)  # 4 MB
@@ -201,3 +214,17 @@ def test_the_table_says_what_was_met_missed_wrong_and_skipped(tmp_path: Path) ->
 def test_the_page_has_a_place_for_the_table() -> None:
     text = PAGE.read_text("utf-8")
     assert text.index(table.BEGIN) < text.index(table.END)
+
+
+def test_a_run_that_fails_is_no_result(tmp_path: Path) -> None:
+    code = "import sys; print('no such field', file=sys.stderr); sys.exit(3)"
+    with pytest.raises(measure.WrongAnswerError, match="ended with 3: no such field"):
+        whole_run.watch([sys.executable, "-c", code], tmp_path / "run" / "masks")
+
+
+@pytest.mark.parametrize(("growth", "met"), [(1.0, True), (1.2, False)])
+def test_memory_is_that_of_the_end_over_that_of_the_beginning(growth: float, met: bool) -> None:
+    memory = [(at, 100.0 * (growth if at >= 75 else 1.0) + (at < 25) * 900) for at in range(100)]
+    result = whole_run.memory(whole_run.Watched(100, 1.0, memory), "")
+    assert result.met is met and result.ratio is not None
+    assert result.ratio.value == pytest.approx(growth)

@@ -25,7 +25,7 @@ from hpazoo.checkpoints.cards import Card, find_card
 from hpazoo.errors import CheckpointError, HpazooError, UsageError
 from tests.checkpoints.serving import card_of
 
-DATA, OTHER = b"weights" * 1000, b"other weights" * 1000
+DATA, OTHER = b"\x80weights" * 1000, b"\x80other weights" * 1000
 DIGEST, OTHER_DIGEST = (hashlib.sha256(data).hexdigest() for data in (DATA, OTHER))
 
 LOST = {"status": "unavailable", "thread": "https://example.org/1"}

@@ -1,7 +1,6 @@
 """What every postprocessor keeps to, run over all that are registered."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,16 +11,16 @@ from hpazoo.parameters import parameters_of
 from hpazoo.postprocessors import Seen, postprocessors
 from tests.contract.names import built_in
 
-OPTIONS = {"blend-image": {"member": "other"}}
+OPTIONS = {"blend-image": {"member": "other"}, "threshold": {"file": "table.csv"}}
 
 
 @pytest.fixture(params=built_in(postprocessors))
-def postprocessor(request):
+def postprocessor(request, tmp_path):
     factory = postprocessors.get(request.param)
     required = {p.name for p in parameters_of(factory) if p.required}
-    if required - OPTIONS.get(request.param, {}).keys() or request.param == "threshold":
-        pytest.skip("cannot be built without files")
-    return factory(class_list("hpa-2021"), Path("data"), **OPTIONS.get(request.param, {}))
+    assert required <= OPTIONS.get(request.param, {}).keys()
+    (tmp_path / "table.csv").write_text("class,threshold\nCytosol,0.2\n", encoding="utf-8")
+    return factory(class_list("hpa-2021"), tmp_path, **OPTIONS.get(request.param, {}))
 
 
 def seen(cells):

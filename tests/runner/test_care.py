@@ -187,7 +187,7 @@ def test_a_field_too_thin_for_a_network_is_set_aside(spec_file: Path, tmp_path: 
     done = run(spec_file, out, images=images, data=tmp_path, settings=settings)
     (record,) = done.set_aside
     assert record.id == "thin"
-    assert "strategy 'gap-mask' shows it as 1 x 64 px" in record.set_aside
+    assert "strategy 'gap-mask' for 64 px shows it as 1 x 64 px" in record.set_aside
     assert "needs 29 px" in record.set_aside
     assert list(done.predictions["field"]) == ["fine"]
 
@@ -242,7 +242,7 @@ def test_the_cure_of_a_message_cures(spec_file: Path, tmp_path: Path) -> None:
     small = ["members.1.strategy.crop=8"]
     first = run(spec_file, out, settings=small)
     assert len(first.set_aside) == 5
-    assert "strategy 'gridify' shows it as" in first.set_aside[0].set_aside
+    assert "strategy 'gridify' for 64 px shows it as" in first.set_aside[0].set_aside
     part = out / "masks" / "part-00000.parquet"
     moment = part.stat().st_mtime_ns
     assert len(run(spec_file, out, settings=small).set_aside) == 5
@@ -251,3 +251,31 @@ def test_the_cure_of_a_message_cures(spec_file: Path, tmp_path: Path) -> None:
     assert run(spec_file, out).set_aside == ()
     run(spec_file, tmp_path / "undisturbed")
     assert outputs_of(out) == outputs_of(tmp_path / "undisturbed")
+
+
+def test_a_member_catches_up_with_a_field_that_others_refused(tmp_path: Path) -> None:
+    """Its part was made while the field was aside, and has no rows for it."""
+    text = """\
+hpazoo: 1
+name: three
+classes: hpa-2021
+images: {type: synthetic, fields: 1, size: 128}
+masks: provided
+models:
+  a: {backbone: {type: resnet18, stem: torchvision}, head: avg, input: {size: 64, normalize: none}}
+  c: {backbone: inception-v3, head: attention, input: {size: 96, normalize: none}}
+members: [%s]
+"""
+    members = {
+        "a": "{model: a, strategy: gap-mask}",
+        "c": "{model: c, strategy: {type: gridify, crop: 16}}",
+        "w": "{model: a, strategy: whole-image}",
+    }
+
+    def run(names: str) -> int:
+        spec = tmp_path / "three.yaml"
+        spec.write_text(text % ", ".join(members[name] for name in names), encoding="utf-8")
+        out = tmp_path / "out"
+        return hpazoo.run(spec, out=out, workers=0, random_weights=True).exit_code
+
+    assert [run(names) for names in ("acw", "a", "aw", "ac", "aw")] == [3, 0, 0, 3, 0]

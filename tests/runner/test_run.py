@@ -191,10 +191,10 @@ def test_a_dead_worker_is_a_message(spec_file: Path, tmp_path: Path) -> None:
 
     job = Job(tmp_path, {"type": "no such reader"}, {"type": "provided"}, tmp_path, ())
     with (
-        Feed(job, [Task("a", True, ())], workers=1) as feed,
+        Feed(workers=1) as feed,
         pytest.raises(HpazooError, match=r"worker stopped at field 'a'.*What is done is kept"),
     ):
-        for _, messages in feed:
+        for _, messages in feed.serve(job, [Task("a", True, ())]):
             list(messages)
 
 
@@ -292,3 +292,48 @@ def test_a_lock_refuses_other_weights(spec_file: Path, tmp_path: Path) -> None:
         hpazoo.run(lock, out=tmp_path / "second")
     assert "model 'dense'" in str(error.value)
     assert hpazoo.run(lock, out=tmp_path / "second", until="segment").exit_code == 0
+
+
+def test_two_thousand_cells(tmp_path: Path) -> None:
+    """Through files, Gap-Mask, crops, and all outputs; every cell once, in time."""
+    side, step = 460, 10
+    labels = np.zeros((side, side), np.int32)
+    for number in range(46 * 46):
+        row, column = divmod(number, 46)
+        labels[step * row : step * row + 9, step * column : step * column + 9] = 3 * number + 1
+    noise = np.random.default_rng(0)
+    for channel in ("red", "green", "blue", "yellow"):
+        plane = noise.integers(0, 256, (side, side), np.uint8)
+        cv2.imwrite(str(_folder(tmp_path / "images") / f"many_{channel}.png"), plane)
+    np.save(_folder(tmp_path / "masks") / "many.npy", labels)
+    spec = tmp_path / "many.yaml"
+    spec.write_text(MANY, encoding="utf-8")
+    done = hpazoo.run(spec, out=tmp_path / "out", data=tmp_path, workers=0, random_weights=True)
+    assert done.exit_code == 0 and done.cells == 46 * 46
+    table = done.predictions
+    assert table["cell"].tolist() == np.unique(labels)[1:].tolist()
+    assert table["Cytosol"].between(0, 1, inclusive="neither").all()
+    assert read_label_image(done.folder / "label-images" / "many.png").max() == 3 * 2115 + 1
+
+
+MANY = """\
+hpazoo: 1
+classes: hpa-2021
+images: {type: hpa-files, root: images, pixel_size: null}
+masks: {type: label-images, root: masks}
+models:
+  net:
+    backbone: {type: resnet18, stem: torchvision}
+    head: avg
+    input: {size: 64, normalize: none}
+members:
+  - {model: net, strategy: gap-mask, views: flips}
+ensemble: rank-mean
+postprocess: [suppress-border]
+outputs: [table, kaggle-submission, label-images]
+"""
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(exist_ok=True)
+    return path

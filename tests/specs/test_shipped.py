@@ -132,5 +132,6 @@ def test_fetch_and_run(
         assert len(np.unique(table["Cytosol"])) == run.cells
     if name == "bestfitting-2018":
         assert (table["Cytosol"] == table["Cytosol"][0]).all()
-    again = hpazoo.run(run.folder / "run.lock.yaml", images=None, out=tmp_path / "again")
-    assert again.exit_code == 0 and again.remarks == ()
+    if name == "winner-2021":
+        again = hpazoo.run(run.folder / "run.lock.yaml", out=tmp_path / "again")
+        assert again.exit_code == 0 and again.remarks == ()

@@ -19,7 +19,7 @@ from hpazoo.checkpoints.cache.store import (
     place_of,
     problem_of,
 )
-from hpazoo.checkpoints.cache.transfer import looks_like_page
+from hpazoo.checkpoints.cache.transfer import looks_like_page, text_in
 from hpazoo.checkpoints.cards import Card, CardFile
 from hpazoo.errors import CheckpointError, UsageError
 
@@ -51,7 +51,15 @@ def add(card: Card, path: Path, fold: int | None = None) -> Path:
 
 def trust_program(name: str, path: Path) -> str:
     """Trust the program in a file from now on, by its digest, which is returned."""
+    # torch takes a second to import, and only this needs it
+    from hpazoo.checkpoints.reading.files import is_program_file
+
     _check(path)
+    if not is_program_file(path):
+        raise CheckpointError(
+            f"{path} is no TorchScript program, so there is no code to trust; give the path of a "
+            "file of weights in the spec as it is"
+        )
     digest = sha256(path)
     trust(cache_folder(), digest, name)
     return digest
@@ -86,6 +94,10 @@ def _check(path: Path) -> None:
         raise CheckpointError(
             f"{path} is a web page, not weights: the link led to a notice or a login; open it in a "
             "browser and fetch the file from there"
+        )
+    if text := text_in(start):
+        raise CheckpointError(
+            f"{path} is a text file that begins with {text!r}, not weights; give a file of weights"
         )
 
 

@@ -198,7 +198,12 @@ def _cause(error: BaseException) -> str:
         wrapped = (getattr(inner, "reason", None), *inner.args, inner.__cause__)
         inner = next((one for one in wrapped if isinstance(one, BaseException)), inner)
     text = _SSL.sub("", getattr(inner, "strerror", None) or str(inner))
-    return text.rpartition(": ")[2][:160] or type(inner).__name__
+    return printable(text.rpartition(": ")[2])[:160] or type(inner).__name__
+
+
+def printable(text: str) -> str:
+    """What a server said, without what would move the cursor of a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text).strip()
 
 
 def _check_status(response: requests.Response, start: int) -> None:
@@ -210,7 +215,7 @@ def _check_status(response: requests.Response, start: int) -> None:
         if headers.get("Content-Type", "").lower().startswith("text/html"):
             raise SourceError("answers with a web page instead of the file: a notice or a login")
         return
-    said = f"{status} {response.reason or ''}".strip()
+    said = f"{status} {printable(str(response.reason or ''))[:100]}".strip()
     if status == 416 and start:
         raise ChangedError(f"{said}: the file is not as long as it was")
     if status in _AGAIN:

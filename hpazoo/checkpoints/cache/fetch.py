@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpazoo.checkpoints import sha256
+from hpazoo.checkpoints import open_file, sha256
 from hpazoo.checkpoints.cache.connection import SourceError
 from hpazoo.checkpoints.cache.locks import locked
 from hpazoo.checkpoints.cache.store import (
@@ -17,7 +17,15 @@ from hpazoo.checkpoints.cache.store import (
     place_of,
     problem_of,
 )
-from hpazoo.checkpoints.cache.transfer import Part, Patience, Silent, Watch, host_of, transfer
+from hpazoo.checkpoints.cache.transfer import (
+    Part,
+    Patience,
+    Silent,
+    Watch,
+    host_of,
+    text_in,
+    transfer,
+)
 from hpazoo.checkpoints.cards import Card, CardFile
 from hpazoo.errors import HpazooError, UsageError
 
@@ -33,6 +41,8 @@ class Fetched:
     path: Path
     source: str
     """Where it came from; empty if it was there before."""
+    recorded: str = ""
+    """Its sha256 where nobody had said one before, so that nothing could be verified."""
 
 
 def fetch(
@@ -93,6 +103,7 @@ def _fetch_file(card: Card, file: CardFile, watch: Watch, patience: Patience) ->
 def _from_sources(card: Card, file: CardFile, watch: Watch, patience: Patience) -> Fetched:
     part = Part(_part_path(place_of(card, file)))
     reasons = []
+    known = expected_digest(card, file) is not None
     for url in file.sources:
         try:
             digest = _from_source(card, file, url, part, watch, patience)
@@ -107,7 +118,7 @@ def _from_sources(card: Card, file: CardFile, watch: Watch, patience: Patience) 
             ) from error
         place = install(card, file, part.path, digest, url)
         part.remove()
-        return Fetched(place, url)
+        return Fetched(place, url, "" if known else digest)
     fold = "" if file.fold is None else f" --fold {file.fold}"
     raise FetchError(
         f"{fold_name(file)} of card '{card.name}' could not be fetched:\n"
@@ -133,6 +144,11 @@ def _from_source(
             patience=patience,
         )
         digest = sha256(part.path)
+        with open_file(part.path) as made:
+            text = text_in(made.read(512))
+        if text and expected is None:
+            part.remove()
+            raise SourceError(f"sends a text file that begins with {text!r}, not weights")
         if expected is None or digest == expected[0]:
             return digest
         part.remove()

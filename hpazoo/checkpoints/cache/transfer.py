@@ -166,6 +166,8 @@ def _same(reply: Reply, begun: tuple[str, int | None]) -> bool:
 
 
 def _check_length(reply: Reply, size: int | None, has_digest: bool) -> None:
+    if reply.total is not None and reply.total > _UNBOUNDED:
+        raise SourceError(f"speaks of {_mb(reply.total)}, more than any checkpoint has")
     if size is not None and reply.total is not None and reply.total != size:
         raise SourceError(f"has {reply.total:,} bytes, expected {size:,}")
     if reply.total is None and size is None and not has_digest and not reply.ends_itself:
@@ -232,6 +234,12 @@ def looks_like_page(start: bytes) -> bool:
     """Whether the first bytes of a file are those of a web page."""
     text = start[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     return text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml"))
+
+
+def text_in(start: bytes) -> str:
+    """How a text file begins (an error in JSON, a pointer of Git LFS); empty for weights."""
+    is_text = all(byte in b"\t\n\r\f" or 32 <= byte < 127 for byte in start)
+    return start[:60].decode().split("\n")[0] if is_text else ""
 
 
 def _check_space(path: Path, needed: int) -> None:

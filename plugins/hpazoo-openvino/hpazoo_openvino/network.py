@@ -60,11 +60,13 @@ class Network(Accelerated):
                 "images hold values that are not finite numbers, which OpenVINO lets vanish where "
                 "torch keeps them; normalise them to finite values"
             )
-        pixels = images.detach().contiguous().numpy()
+        pixels = images.detach().permute(0, 2, 3, 1).contiguous().numpy()
+        channels, height, width = images.shape[1:]
         with self.programs.lock:
-            run = self.programs.get(self._backbone, pixels.shape[1:], torch.get_num_threads())
+            threads = torch.get_num_threads()
+            run = self.programs.get(self._backbone, (channels, height, width), threads)
             maps = [torch.from_numpy(run(pixels[i : i + 1]).copy()) for i in range(len(pixels))]
-        return maps[0] if len(maps) == 1 else torch.cat(maps)
+        return (maps[0] if len(maps) == 1 else torch.cat(maps)).permute(0, 3, 1, 2)
 
 
 class Programs:
@@ -88,8 +90,9 @@ class Programs:
 
 
 def compiled(backbone: Backbone, shape: tuple[int, ...], threads: int) -> Run:
-    """Compile a network for images of one shape (C, H, W); the function takes and gives one image.
+    """Compile a network for images of one shape (C, H, W).
 
+    The function takes an image (1, H, W, C) and gives its map (1, h, w, F), until its next call.
     HpazooError if it does not convert, or gives another map than torch does.
     """
     # Not the image at hand: what is compiled, and whether, is not to hang on what comes first.
@@ -99,10 +102,10 @@ def compiled(backbone: Backbone, shape: tuple[int, ...], threads: int) -> Run:
         example = torch.from_numpy(pixels)
         if any(tensor.is_inference() for tensor in _tensors(backbone)):
             backbone = copy.deepcopy(backbone)  # torch's exporter takes no others
-        expected = backbone(example).contiguous().numpy()
+        expected = backbone(example).permute(0, 2, 3, 1).numpy()
         try:
             run = _program(backbone, example, threads)
-            found = run(pixels)
+            found = run(pixels.transpose(0, 2, 3, 1).copy())
         except Exception as error:  # whatever torch's exporter or OpenVINO raise
             raise HpazooError(
                 f"OpenVINO cannot run {where}: {_cause(error)}\n  run it without an accelerator"
@@ -119,7 +122,7 @@ def _program(backbone: Backbone, example: Tensor, threads: int) -> Run:
         exported = torch.export.export(backbone, (example,), strict=False)  # type: ignore[arg-type]
         graph = openvino().convert_model(exported, input=[list(example.shape)])
     program = core().compile_model(
-        graph,
+        _channels_last(graph),
         "CPU",
         {
             "PERFORMANCE_HINT": "LATENCY",
@@ -139,11 +142,22 @@ def _program(backbone: Backbone, example: Tensor, threads: int) -> Run:
     return run
 
 
+def _channels_last(graph: Any) -> Any:
+    """The graph, taking and giving (1, H, W, C): as torch has its tensors here, so not to turn them
+    twice.
+    """
+    changed = openvino().preprocess.PrePostProcessor(graph)
+    for end in (changed.input(), changed.output()):
+        end.model().set_layout(openvino().Layout("NCHW"))
+        end.tensor().set_layout(openvino().Layout("NHWC"))
+    return changed.build()
+
+
 def _compare(found: np.ndarray, expected: np.ndarray, where: str) -> None:
     if found.shape != expected.shape:
         raise HpazooError(
-            f"OpenVINO runs {where} otherwise than torch: its map is {found.shape}, torch's "
-            f"{expected.shape}; run it without an accelerator"
+            f"OpenVINO runs {where} otherwise than torch: its map (1, h, w, F) is {found.shape}, "
+            f"torch's {expected.shape}; run it without an accelerator"
         )
     if not np.isfinite(expected).all():
         # which OpenVINO may hide: its maximum of 0 and no number is 0

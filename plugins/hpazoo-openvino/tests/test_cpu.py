@@ -140,6 +140,12 @@ class TestBytes:
         assert torch.equal(together, apart)
         assert len(small.programs.made) == 1
 
+    def test_the_map_lies_in_memory_as_that_of_torch(self, small):
+        """Channels last, so that heads take the way they take without an accelerator."""
+        images = images_of(2, 4, 32, 24)
+        with torch.inference_mode():
+            assert small(images).stride() == small.original(images).stride()
+
     def test_an_answer_is_not_overwritten_by_the_next(self, small):
         with torch.inference_mode():
             first = small(images_of(1, 4, 16, 16))
@@ -194,13 +200,14 @@ class TestPrograms:
         assert counted == [((4, side, 6), 1) for side in sides]
         assert len(small.programs.made) == SIZES
 
-    def test_each_has_as_many_threads_as_torch_has(self, small, counted, monkeypatch):
+    def test_each_is_exact_and_has_as_many_threads_as_torch_has(self, small, counted, monkeypatch):
         asked = []
         real = library.core()
 
         class Core:
             def compile_model(self, graph, device, settings):
                 asked.append(settings["INFERENCE_NUM_THREADS"])
+                assert settings["INFERENCE_PRECISION_HINT"] == "f32"
                 return real.compile_model(graph, device, settings)
 
         monkeypatch.setattr(network, "core", Core)
@@ -295,7 +302,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("wrong", "words"),
         [
-            (lambda found: found[..., :-1], r"its map is \(1, 6, 8, 7\), torch's \(1, 6, 8, 8\)"),
+            (lambda found: found[..., :-1], r"its map \(1, h, w, F\) is \(1, 8, 8, 5\), torch's"),
             (lambda found: found + 2e-4 * found.max(), "its map is off by up to"),
             (lambda found: found * np.nan, "its map is off by up to"),
         ],
