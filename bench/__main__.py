@@ -88,7 +88,7 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("rows", nargs="*", metavar="ROW", help="only these rows [default: all]")
-    parser.add_argument("--quick", action="store_true", help="few rounds, small cases: a minute")
+    parser.add_argument("--quick", action="store_true", help="few rounds, small cases: two minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers")
     parser.add_argument(
         "--markdown",

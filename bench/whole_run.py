@@ -26,7 +26,7 @@ from hpazoo.spec.resolution import Model
 from hpazoo.strategies.gap_mask import GapMask
 
 FIELDS = 200
-QUICK_FIELDS = 24
+QUICK_FIELDS = 16
 SIDE = 512
 SEED = 11
 SIZE = Input(768, "hpa-2018")

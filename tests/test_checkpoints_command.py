@@ -22,7 +22,7 @@ from hpazoo.errors import HpazooError
 from hpazoo.fields import Input
 from hpazoo.runner.preflight import weights_of
 from hpazoo.spec import Model
-from tests.checkpoints.serving import Server, card_of, status, whole
+from tests.checkpoints.serving import PROGRAM, Server, card_of, status, whole
 
 DATA = b"\x80weights" * 9000
 DIGEST = hashlib.sha256(DATA).hexdigest()
@@ -206,10 +206,11 @@ def test_add_and_verify(call: Any, tmp_path: Path, cache: Path) -> None:
 @pytest.mark.usefixtures("known")
 def test_trust(call: Any, tmp_path: Path) -> None:
     file = tmp_path / "mine.pt"
-    file.write_bytes(DATA)
+    file.write_bytes(PROGRAM)
+    digest = hashlib.sha256(PROGRAM).hexdigest()
     code, out, _ = call("add", "my-own", str(file), "--trust-code")
-    assert code == 0 and DIGEST in out and f"checkpoint: {file}" in out
-    assert store.is_trusted(DIGEST)
+    assert code == 0 and digest in out and f"checkpoint: {file}" in out
+    assert store.is_trusted(digest)
 
 
 def test_the_bar_is_for_terminals() -> None:

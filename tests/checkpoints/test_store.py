@@ -23,7 +23,7 @@ from hpazoo.checkpoints.cache.locks import locked
 from hpazoo.checkpoints.cache.records import read_record, record_path, trust, trusted
 from hpazoo.checkpoints.cards import Card, find_card
 from hpazoo.errors import CheckpointError, HpazooError, UsageError
-from tests.checkpoints.serving import card_of
+from tests.checkpoints.serving import PROGRAM, card_of
 
 DATA, OTHER = b"\x80weights" * 1000, b"\x80other weights" * 1000
 DIGEST, OTHER_DIGEST = (hashlib.sha256(data).hexdigest() for data in (DATA, OTHER))
@@ -299,10 +299,14 @@ def test_programs_that_may_run(file: Path, cache: Path) -> None:
     onnx = find_card("hpa2021-winner-inception-onnx")
     assert winner and winner.files[0].sha256 and store.is_trusted(winner.files[0].sha256)
     assert onnx and onnx.files[0].sha256 and not store.is_trusted(onnx.files[0].sha256)
-    assert not store.is_trusted(DIGEST)
-    assert trust_program("mine", file) == DIGEST
-    assert store.is_trusted(DIGEST) and not store.is_trusted(OTHER_DIGEST)
-    assert json.loads((cache / "trusted.json").read_text()) == {DIGEST: "mine"}
+    with pytest.raises(HpazooError, match="is no TorchScript program"):
+        trust_program("mine", file)
+    digest = hashlib.sha256(PROGRAM).hexdigest()
+    file.write_bytes(PROGRAM)
+    assert not store.is_trusted(digest)
+    assert trust_program("mine", file) == digest
+    assert store.is_trusted(digest) and not store.is_trusted(OTHER_DIGEST)
+    assert json.loads((cache / "trusted.json").read_text()) == {digest: "mine"}
     # a file that was merely filed is not a program that may run
     file.write_bytes(OTHER)
     add(lost(), file)
