@@ -93,7 +93,7 @@ class Result:
     @property
     def met(self) -> bool | None:
         """None where there is no goal, or nothing to hold against it."""
-        if self.goal is None or self.ratio is None:
+        if self.goal is None or self.ratio is None or self.skipped:
             return None
         return self.goal.met(self.ratio.value)
 

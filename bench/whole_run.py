@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,8 @@ from hpazoo.strategies.gap_mask import GapMask
 
 FIELDS = 200
 QUICK_FIELDS = 16
+STARTS = 4
+"""How often a run is started, to see how much start-up differs."""
 SIDE = 512
 SEED = 11
 SIZE = Input(768, "hpa-2018")
@@ -64,26 +66,36 @@ def run(material: Material, effort: Effort) -> Iterator[Result]:
     """Start-up, memory over time, and how busy the network was."""
     count = QUICK_FIELDS if effort.quick else FIELDS
     what = f"{count} fields of {SIDE} px at {SIZE.size}"
-    spec = material.folder / "bench.yaml"
-    spec.write_text(_SPEC.replace("COUNT", str(count)), "utf-8")
     out = material.folder / "run"
-    # The command of this Python; console scripts need not be on the path.
-    command = [sys.executable, "-m", "hpazoo", "run", str(spec), "--out", str(out)]
-    command += ["--random-weights", "--device", "cpu"]
-    watched = watch([*command, "--profile"], out / "masks")
+    watched = _watched(material, out, count)
     checked = _check(out, count)
-    if watched.started is not None:
-        start = watched.started
-        yield Result(
-            "whole-run",
-            f"start-up ({what})",
-            ours=start,
-            ratio=Spread(start, start, start),
-            goal=Goal("<=", 6, "s"),
-            check="until the first field is there",
-        )
-    yield memory(watched, what)
-    yield _busy(out / "profile.json", what, checked)
+    runs = [watched]
+    for number in range(1 if effort.quick else STARTS - 1):
+        runs.append(_watched(material, material.folder / f"start-{number}", 1))
+    starts = [one.started for one in runs if one.started is not None]
+    if len(starts) < len(runs):
+        raise WrongAnswerError("a run ended without a label image")
+    spread = Spread.of(starts)
+    yield Result(
+        "whole-run",
+        f"start-up, {len(starts)} times",
+        ours=spread.value,
+        ratio=spread,
+        goal=Goal("<=", 6, "s"),
+        check="until the first field is there",
+    )
+    for result in (memory(watched, what), _busy(out / "profile.json", what, checked)):
+        # Of a short run, starting is a large part.
+        yield replace(result, skipped="too short to judge") if effort.quick else result
+
+
+def _watched(material: Material, out: Path, count: int) -> Watched:
+    """The command of this Python (console scripts need not be on the path) on drawn fields."""
+    spec = material.folder / f"bench-{count}.yaml"
+    spec.write_text(_SPEC.replace("COUNT", str(count)), "utf-8")
+    command = [sys.executable, "-m", "hpazoo", "run", str(spec), "--out", str(out)]
+    command += ["--random-weights", "--device", "cpu", "--profile"]
+    return watch(command, out / "masks")
 
 
 def watch(command: list[str], masks: Path) -> Watched:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from hpazoo.accelerators._accelerated import Accelerated, Recent
     from hpazoo.backbones import Backbone
 
-__all__ = ["Accelerated", "Accelerator", "Recent", "accelerators"]
+__all__ = ["Accelerated", "Accelerator", "Recent", "accelerators", "packages_of"]
 
 _LATER = ("Accelerated", "Recent")
 
@@ -39,6 +39,19 @@ class Accelerator(Protocol):
         comes back is accelerated, never the network as it was.
         """
         ...
+
+
+def packages_of(name: str | None) -> dict[str, str]:
+    """Versions of the packages that an accelerator names; of none without one."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for package in getattr(accelerators.get(name), "packages", ()) if name else ():
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,7 @@ The lock is itself a spec. When it is run, what it recorded is compared with wha
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 import hpazoo
+from hpazoo.accelerators import packages_of
 from hpazoo.checkpoints import sha256
 from hpazoo.errors import HpazooError
 from hpazoo.paths import replacing
@@ -22,7 +23,7 @@ from hpazoo.runner.options import Settings
 from hpazoo.spec import Spec
 from hpazoo.spec.strict_yaml import plain_scalar
 
-_PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "scikit-image")
+_PACKAGES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless", "scikit-image")
 
 _HEADER = """\
 # Written by hpazoo: the spec as it was run, every default filled in; under `lock:` what it used.
@@ -41,7 +42,7 @@ def write(
     lock = {
         "hpazoo": hpazoo.__version__,
         "python": platform.python_version(),
-        "packages": versions(),
+        "packages": versions() | packages_of(settings.accelerate),
         "options": settings.as_json(),
         "checkpoints": {
             model: [{"file": file, "sha256": value} for file, value in files]
@@ -72,9 +73,10 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
-def versions() -> dict[str, str]:
+def versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str]:
+    """Installed versions of packages; those that are not there are left out."""
     found = {}
-    for package in _PACKAGES:
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -107,7 +109,8 @@ def compare_start(
             "give the same files, or remove 'lock:' from the spec to begin a new run"
         )
     remarks = []
-    now = {"hpazoo": hpazoo.__version__, "python": platform.python_version(), **versions()}
+    now = {"hpazoo": hpazoo.__version__, "python": platform.python_version()}
+    now |= versions({*_PACKAGES, *locked.get("packages", {})})
     before = {
         "hpazoo": locked.get("hpazoo"),
         "python": locked.get("python"),

@@ -71,10 +71,15 @@ class Network:
         """Move to a device; `accelerate` names the accelerator that then runs the backbones."""
         for model in self.folds:
             model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            if accelerate is not None:
-                accelerator: Accelerator = accelerators.build(accelerate)
-                model.backbone = accelerator.accelerate(model.backbone, device)
-                self.reports.append(f"backbone run by {accelerate}")
+        if accelerate is None:
+            return
+        if "feature-map" not in self.folds[0].backbone.gives:
+            self.reports.append(f"not run by {accelerate}: the network is frozen")
+            return
+        accelerator: Accelerator = accelerators.build(accelerate)
+        for model in self.folds:
+            model.backbone = accelerator.accelerate(model.backbone, device)
+        self.reports.append(f"backbone run by {accelerate}")
 
     def predict(
         self,

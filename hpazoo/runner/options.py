@@ -78,7 +78,7 @@ def decide(options: Options, locked: dict[str, Any]) -> Settings:
         shard_size=int(locked.get("shard_size", SHARD_SIZE)),
         limit=chosen("limit"),
         random_weights=bool(options.random_weights or locked.get("random_weights")),
-        accelerate=_accelerator(chosen("accelerate")),
+        accelerate=_accelerator(chosen("accelerate"), device, str(chosen("precision") or "32")),
     )
 
 
@@ -110,11 +110,21 @@ def _check(options: Options) -> None:
         raise UsageError(f"precision must be one of {known}, not {options.precision!r}")
 
 
-def _accelerator(name: str | None) -> str | None:
-    if name is not None:
-        from hpazoo.accelerators import accelerators
+def _accelerator(name: str | None, device: str, precision: str) -> str | None:
+    """The name, if there is such an accelerator and it works here."""
+    if name is None:
+        return None
+    from hpazoo.accelerators import accelerators
 
-        accelerators.get(name)
+    devices = accelerators.get(name).devices  # type: ignore[attr-defined]
+    if device.partition(":")[0] not in devices:
+        raise UsageError(
+            f"accelerator '{name}' works on {', '.join(devices)}, not on '{device}'; give another "
+            "--device, or run without it"
+        )
+    if device == "cpu" and precision != "32":
+        raise UsageError(f"accelerator '{name}' works in precision 32 on the CPU, not {precision}")
+    accelerators.build(name)
     return name
 
 

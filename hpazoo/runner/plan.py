@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import hpazoo
-from hpazoo.accelerators import accelerators
+from hpazoo.accelerators import packages_of
 from hpazoo.checkpoints import sha256
 from hpazoo.runner.folder import RunFolder, Shard, digest
 from hpazoo.runner.options import Settings
@@ -132,8 +132,7 @@ def _accelerated(name: str | None) -> list[str]:
     """An accelerator, and what its last bits depend on."""
     if name is None:
         return []
-    packages = getattr(accelerators.get(name), "packages", ())
-    return [name, *(f"{package} {version(package)}" for package in packages)]
+    return [name, *(f"{package} {text}" for package, text in packages_of(name).items())]
 
 
 def members_digest(keys: Mapping[str, str]) -> str:

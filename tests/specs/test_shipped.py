@@ -79,7 +79,7 @@ def stand_ins() -> dict[str, bytes]:
 def offered(
     stand_ins: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """The cards as published, but for addresses and digests."""
+    """The cards as published, but for addresses, digests, and the size of one input."""
     with Server() as server:
         cards = {}
         for name, data in stand_ins.items():
@@ -87,6 +87,8 @@ def offered(
             source = server.url(f"/{name}/{file['name']}", whole(data))
             found = {"sources": [source], "sha256": hashlib.sha256(data).hexdigest()}
             cards[name] = CARDS["cards"][name] | {"files": [file | found]}
+            if "densenet" in name:
+                cards[name]["input"] = {"size": 192, "normalize": "hpa-2018"}  # in good time
         path = tmp_path / "cards.yaml"
         path.write_text(yaml.safe_dump({"cards": cards}), encoding="utf-8")
         monkeypatch.setenv(OWN_CARDS, str(path))
