@@ -51,6 +51,13 @@ def runs_of(labels: np.ndarray) -> Runs:
     return Runs(label, row, begins - row * width, ends - row * width)
 
 
+def order_of(ids: np.ndarray) -> np.ndarray:
+    """Stable order of ids (R,) >= 0; numpy sorts 16 bit by radix, an order of magnitude faster."""
+    if ids.size and int(ids.max()) <= np.iinfo(np.uint16).max:
+        ids = ids.astype(np.uint16)
+    return np.argsort(ids, kind="stable")
+
+
 def cells_of(labels: np.ndarray) -> Cells:
     """Ids, half-open boxes, areas and border contact of all cells of a label image (H, W).
 
@@ -61,7 +68,7 @@ def cells_of(labels: np.ndarray) -> Cells:
     if not runs.label.size:
         empty = np.zeros(0, np.int64)
         return Cells(empty, np.zeros((0, 4), np.int64), empty.copy(), np.zeros(0, bool))
-    order = np.argsort(runs.label, kind="stable")
+    order = order_of(runs.label)
     label = runs.label[order]
     first = np.flatnonzero(np.append(True, label[1:] != label[:-1]))
     start, stop, row = runs.start[order], runs.stop[order], runs.row[order]

@@ -8,7 +8,7 @@ import operator
 import numpy as np
 
 from hpazoo.errors import UsageError
-from hpazoo.geometry import runs_of
+from hpazoo.geometry import order_of, runs_of
 
 Centres = tuple[tuple[float, float], tuple[int, int]]
 """((first, step), (height, width)): where the positions of a grid look, along rows and columns
@@ -58,9 +58,13 @@ def grid_weights(
     if not labels.size:
         raise UsageError(f"the label image is empty: {labels.shape[0]} x {labels.shape[1]} pixels")
     pixel, (down, across) = _borders(labels.shape, grid, centres)
-    ids, cell = np.unique(runs.label, return_inverse=True)
-    if not len(ids):
-        return ids, np.zeros((0, height, width), np.float32)
+    if not len(runs.label):
+        return runs.label, np.zeros((0, height, width), np.float32)
+    order = order_of(runs.label)
+    ordered = runs.label[order]
+    first = np.append(True, ordered[1:] != ordered[:-1])
+    ids, cell = ordered[first], np.empty_like(order)
+    cell[order] = np.cumsum(first) - 1
     (rows, columns), (tall, wide) = labels.shape, pixel
     run, row, high = _overlaps(runs.row, runs.row + 1, tall, down, rows)
     part, column, long = _overlaps(runs.start[run], runs.stop[run], wide, across, columns)

@@ -268,13 +268,13 @@ def _by_opencv(data: bytes, name: str) -> np.ndarray:
 
 def _check_png(data: bytes, name: str) -> None:
     """Refuse what OpenCV would decode half, or decode into something else than is stored."""
-    at, ended = 8, False
+    at, ended, view = 8, False, memoryview(data)
     while at + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, at)
         kind, end = data[at + 4 : at + 8], at + 8 + length
         if end + 4 > len(data):
             break
-        if zlib.crc32(memoryview(data)[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+        if zlib.crc32(view[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
             raise FieldError(f"{name}: a checksum inside the PNG does not hold; {_DAMAGED}")
         if kind == b"IHDR" and length == 13:
             _check_png_kind(data[at + 8 : end], name)

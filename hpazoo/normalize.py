@@ -63,7 +63,7 @@ def normalized(images: Tensor, name: str, statistics: Tensor | None = None) -> T
         return images
     if name in _FIXED:
         fixed = images.new_tensor(_FIXED[name])[:, :, None, None]
-        return (images - fixed[0]) / fixed[1]
+        return (images - fixed[0]).div_(fixed[1])
     wide = images.to(torch.promote_types(images.dtype, torch.float32))
     if statistics is None:
         variance, mean = torch.var_mean(wide, dim=(2, 3), correction=0)
@@ -77,5 +77,5 @@ def normalized(images: Tensor, name: str, statistics: Tensor | None = None) -> T
         mean, deviation = statistics.to(wide).unbind(2)
     # Without this, 1e-7 would blow rounding up to the size of a signal.
     scale = torch.where(deviation < _CONSTANT, 0, 1 / (deviation + 1e-7 * _GREY_LEVEL))
-    seen: Tensor = (wide - mean[..., None, None]) * scale[..., None, None]
+    seen: Tensor = (wide - mean[..., None, None]).mul_(scale[..., None, None])
     return seen.to(images.dtype)

@@ -23,10 +23,13 @@ class AttentionPooling(nn.Module):
         Without, because a region scales what the features give, but not the biases. In single
         precision at least: a softmax over 900 positions is not for halves.
         """
-        logit = functional.conv2d(features, self.logit.weight)
-        attention = functional.conv2d(features, self.attention.weight)
-        wide = torch.promote_types(logit.dtype, torch.float32)
-        return logit.to(wide), attention.to(wide)
+        # One pass over the features for both.
+        weight = torch.cat([self.logit.weight, self.attention.weight])
+        wide = torch.promote_types(features.dtype, torch.float32)
+        with torch.autocast(features.device.type, enabled=False):
+            both = functional.conv2d(features.to(wide), weight.to(wide))
+        logit, attention = both.chunk(2, 1)
+        return logit, attention
 
     def biases(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Biases (classes,) of logits and attention."""

@@ -10,8 +10,12 @@ from typing import Any
 
 from hpazoo.errors import UsageError
 
-SHARD_SIZE = 16
-"""Fields in a shard: the unit of work that a killed run repeats at most."""
+SHARD_SIZE = (16, 1024)
+"""Least and most fields in a shard, the unit of work that a killed run repeats at most."""
+
+SHARDS = 2048
+"""So many shards are aimed at: each has a file per member, and each is looked at when a run goes
+on."""
 
 PRECISIONS = ("32", "bf16", "16")
 
@@ -37,7 +41,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Settings:
-    """Options with everything decided; recorded in the lock, since all of it shapes the bytes."""
+    """Options with everything decided; recorded in the lock, since all of it shapes the bytes.
+
+    `shard_size` is None until the fields are counted.
+    """
 
     data: str
     device: str
@@ -45,7 +52,7 @@ class Settings:
     threads: int
     batch_size: int
     precision: str
-    shard_size: int
+    shard_size: int | None
     limit: int | None
     random_weights: bool
     accelerate: str | None = None
@@ -75,11 +82,17 @@ def decide(options: Options, locked: dict[str, Any]) -> Settings:
         threads=int(threads or max(1, cores() - workers)),
         batch_size=int(chosen("batch_size") or (1 if device == "cpu" else 8)),
         precision=str(chosen("precision") or "32"),
-        shard_size=int(locked.get("shard_size", SHARD_SIZE)),
+        shard_size=locked.get("shard_size"),
         limit=chosen("limit"),
         random_weights=bool(options.random_weights or locked.get("random_weights")),
         accelerate=_accelerator(chosen("accelerate"), device, str(chosen("precision") or "32")),
     )
+
+
+def shard_size(fields: int) -> int:
+    """Fields in a shard of a run of so many."""
+    least, most = SHARD_SIZE
+    return min(most, max(least, -(-fields // SHARDS)))
 
 
 def cores() -> int:

@@ -16,7 +16,7 @@ from hpazoo.registry import SESSION, loaded_files
 from hpazoo.runner import lock
 from hpazoo.runner.feed import Feed
 from hpazoo.runner.folder import RunFolder, cut, digest
-from hpazoo.runner.options import Options, Settings, decide, wait_passively
+from hpazoo.runner.options import Options, Settings, decide, shard_size, wait_passively
 from hpazoo.runner.plan import Plan, code_of, make_plan
 from hpazoo.runner.preflight import Ready, preflight
 from hpazoo.runner.profile import Profile
@@ -135,8 +135,9 @@ def run(
     how = options or Options()
     folder = RunFolder(out or Path("runs") / spec.name)
     before = {} if fresh else folder.read_lock().get("options", {})
-    # with other threads all that is there would have to be made again
-    settings = decide(how, {"threads": before.get("threads")} | spec.lock.get("options", {}))
+    # with other threads or shards all that is there would have to be made again
+    kept = {key: before.get(key) for key in ("threads", "shard_size")}
+    settings = decide(how, kept | spec.lock.get("options", {}))
     if how.workers is None and settings.device != "cpu" and needs_weights(spec.resolved["masks"]):
         # each worker would bring its own networks and context to the device
         settings = replace(settings, workers=min(settings.workers, 2))
@@ -146,6 +147,8 @@ def run(
         settings = replace(settings, workers=0)
     used = {m.model for m in spec.members} if until != "segment" else ()
     ready = preflight(spec, settings, folder.path, sorted(used))
+    if settings.shard_size is None:
+        settings = replace(settings, shard_size=shard_size(len(ready.fields)))
     folder.prepare(fresh)
     try:
         work = _Run(spec, settings, folder, ready, code, quiet)
@@ -178,6 +181,7 @@ class _Run:
             model: [(str(file), sha256(file)) for file in files]
             for model, files in ready.files.items()
         }
+        assert settings.shard_size is not None
         self.shards = cut(ready.fields, settings.shard_size)
         self.stamp = RANDOM if settings.random_weights else ""
         self.progress = FieldProgress(len(ready.fields), quiet)
