@@ -167,11 +167,11 @@ class RunFolder:
     def _has_masks(self, shard: Shard, members: str) -> bool:
         """Whether all fields have their label images; one whose trouble may have passed has not."""
         records = self.segmented(shard).records
-        masks = {path.stem for path in self.masks.iterdir()}
         return all(
             not r.retry and (not members or r.members in ("", members))
             if r.set_aside
-            else r.id in masks
+            # by name: listing the folder for every shard would take the square of the fields
+            else any((self.masks / f"{r.id}{end}").exists() for end in MASK_SUFFIXES)
             for r in records
         )
 

@@ -139,7 +139,7 @@ class Workshop:
                     self.check(number, view)
                     watch.lap(f"views of {strategy_name(self.job.looks[number])}")
                     yield Shown(number, view)
-                    watch.lap("handing over")
+                    watch.lap("waiting for the network")
         except FieldError as error:
             yield Aside(str(error), retry=_may_pass(error.__cause__))
         except Exception as error:
