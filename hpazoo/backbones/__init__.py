@@ -47,6 +47,8 @@ class Backbone(Protocol):
         """Normalised images (B, C, H, W) -> feature map (B, F, h, w)."""
         ...
 
+    # A backbone may also have `fold_norms()`: from then on it predicts faster and is not trained.
+
     def with_aux(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """The feature map and the auxiliary map, in one pass."""
         ...

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from hpazoo.backbones._folding import fold_norms
 from hpazoo.backbones._steps import Step, centres_of, least_size, positions
 from hpazoo.errors import ComponentError, did_you_mean
 
@@ -61,6 +62,10 @@ class ResNet(nn.Module):
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the feature map of an image of this size."""
         return positions(self._steps, height), positions(self._steps, width)
+
+    def fold_norms(self) -> None:
+        """Fold batch norms into convolutions, for prediction alone: see `_folding`."""
+        fold_norms(self.layers)
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (B, C, H, W) -> feature map (B, F, h, w), values >= 0."""

@@ -9,6 +9,7 @@ import torchvision
 from torch import Tensor, nn
 
 from hpazoo.backbones import backbones
+from hpazoo.backbones._folding import fold_norms
 from hpazoo.backbones._steps import Step, centres_of, least_size, positions
 
 # Stem, its pooling, then the pooling of each of the three transitions.
@@ -57,6 +58,10 @@ class Densenet121(nn.Module):
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the feature map of an image of this size."""
         return positions(self._steps, height), positions(self._steps, width)
+
+    def fold_norms(self) -> None:
+        """Fold batch norms into convolutions, for prediction alone: see `_folding`."""
+        fold_norms(self.layers)
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (B, C, H, W) -> feature map (B, 1024, h, w), values >= 0."""

@@ -8,6 +8,7 @@ import torchvision
 from torch import Tensor, nn
 
 from hpazoo.backbones import backbones
+from hpazoo.backbones._folding import fold_norms
 from hpazoo.backbones._steps import Step, centres_of, least_size, positions
 
 # Conv2d_1a, 2a and 2b, pooling, Conv2d_4a, pooling, then Mixed_6a and 7a, whose branches agree.
@@ -52,6 +53,10 @@ class InceptionV3(nn.Module):
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the feature map of an image of this size."""
         return positions(_STEPS, height), positions(_STEPS, width)
+
+    def fold_norms(self) -> None:
+        """Fold batch norms into convolutions, for prediction alone: see `_folding`."""
+        fold_norms(self.layers)
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (B, C, H, W) -> feature map (B, 2048, h, w), values >= 0."""

@@ -70,6 +70,8 @@ class Network:
     def to(self, device: str, accelerate: str | None = None) -> None:
         """Move to a device; `accelerate` names the accelerator that then runs the backbones."""
         for model in self.folds:
+            if accelerate is None and hasattr(model.backbone, "fold_norms"):
+                model.backbone.fold_norms()
             model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if accelerate is None:
             return
