@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import csv
 import functools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from bench import naive
 from bench.material import Material
 from bench.measure import Effort, Goal, Result, WrongAnswerError, interleaved, same
 from bench.networks import CLASSES, CONFIGS
+from hpazoo.accelerators import accelerators
 from hpazoo.classes import class_list
 from hpazoo.fields import Input
 from hpazoo.geometry import cells_of
 from hpazoo.imageio import read_label_image
+from hpazoo.models import build_model
 from hpazoo.readers.hpa_files import HpaFiles
 from hpazoo.runner.networks import Network
 from hpazoo.segmenters.label_images import LabelImages
@@ -29,6 +31,9 @@ from hpazoo.writers import FieldResult
 from hpazoo.writers.kaggle_submission import KaggleSubmission
 
 NETWORK = "densenet121 768 px"
+SEED = "bench"
+ACCELERATOR = "openvino.cpu"
+"""Of plugins/hpazoo-openvino."""
 PROBABILITIES = 1e-4
 LONGEST_FIELD = 2**30
 """Characters in a value of a CSV; a field's submission is longer than the module's limit."""
@@ -37,14 +42,14 @@ LONGEST_FIELD = 2**30
 class Ours:
     """The parts of a run, in one process and one after the other."""
 
-    def __init__(self, images: Path, masks: Path, out: Path) -> None:
+    def __init__(self, images: Path, masks: Path, out: Path, accelerate: str | None = None) -> None:
         classes = class_list(CLASSES)
         config = CONFIGS[NETWORK]
         size = Input(**config["input"])
         kinds = {kind: {"type": config[kind]} for kind in ("backbone", "head")}
-        spec = Model("bench", kinds["backbone"], kinds["head"], size, CLASSES, None, None)
+        spec = Model(SEED, kinds["backbone"], kinds["head"], size, CLASSES, None, None)
         self.network = Network(spec, (), classes)
-        self.network.to("cpu")
+        self.network.to("cpu", accelerate)
         self.size = size
         self.reader = HpaFiles(images, root=".")
         self.segmenter = LabelImages(masks, root=".")
@@ -96,7 +101,8 @@ def field(material: Material, effort: Effort) -> Iterator[Result]:
     for count in counts:
         masks = material.mask_folder(count)
         ours = Ours(images[0].parent, masks, material.folder / f"out-{count}")
-        plain = copy.deepcopy(ours.network.folds[0]).to(memory_format=torch.contiguous_format)
+        # same weights, as torch builds it: ours was made ready for prediction
+        plain = build_model(CONFIGS[NETWORK], CLASSES, seed=SEED)
         slow = functools.partial(
             naive.answer_for_field,
             images,
@@ -113,6 +119,7 @@ def field(material: Material, effort: Effort) -> Iterator[Result]:
         if count == 30:
             ways["naive"] = slow
             ways["floor"] = functools.partial(_backbone, ours)
+    accelerated = _accelerated(material, images, ways)
     times = interleaved(ways, effort.rounds, least=0)
     yield Result(
         "end-to-end",
@@ -133,6 +140,35 @@ def field(material: Material, effort: Effort) -> Iterator[Result]:
         goal=Goal("<=", 1.1),
         check="floor: N = 10",
     )
+
+    for case, goal, before, after, floor in (
+        ("backbone, eager over accelerated", 1.4, "floor", "accelerated floor", None),
+        ("N = 30, accelerated", 2.8, "naive", "accelerated", "accelerated floor"),
+    ):
+        empty = Result("end-to-end", f"{NETWORK}, {case}", goal=Goal(">=", goal))
+        if not accelerated:
+            yield replace(empty, skipped=f"{ACCELERATOR} is not installed")
+            continue
+        yield replace(
+            empty,
+            naive=times.median(before),
+            ours=times.median(after),
+            floor=times.median(floor) if floor else None,
+            ratio=times.ratio(before, after),
+            check=accelerated,
+        )
+
+
+def _accelerated(material: Material, images: tuple[Path, ...], ways: dict[str, Any]) -> str:
+    """Adds the accelerated ways; what was found equal, empty where there is no accelerator."""
+    if ACCELERATOR not in accelerators.components():
+        return ""
+    masks, plain = material.mask_folder(30), ways["ours 30"]
+    ours = Ours(images[0].parent, masks, material.folder / "out-accelerated", ACCELERATOR)
+    checked = same(ours(), plain(), "probabilities", PROBABILITIES)
+    ways["accelerated"] = ours
+    ways["accelerated floor"] = functools.partial(_backbone, ours)
+    return f"{checked} of eager"
 
 
 def _backbone(ours: Ours) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hpazoo.models import Model, build_model
+from hpazoo.runner.prepare import prepare
 
 CLASSES = "hpa-2021"
 CONFIGS: Mapping[str, Mapping[str, Any]] = {
@@ -41,9 +42,9 @@ class Case(NamedTuple):
 
 @functools.cache
 def case(name: str) -> Case:
-    """The network and a drawn image, both channels last."""
+    """The network, made ready as by a run, and a drawn image, channels last."""
     model = build_model(CONFIGS[name], CLASSES, seed=name)
-    model = model.to(memory_format=torch.channels_last)
+    prepare(model, "cpu")
     rng = np.random.default_rng(7)
     pixels = rng.integers(0, 256, (1, 4, model.input.size, model.input.size), np.uint8)
     images = torch.from_numpy(pixels).float().div_(255)

@@ -18,6 +18,7 @@ from hpazoo.errors import HpazooError
 from hpazoo.fields import View
 from hpazoo.models import Model, build_model
 from hpazoo.regions import Regions
+from hpazoo.runner.prepare import move, prepare
 from hpazoo.runner.profile import NETWORK, Profile
 from hpazoo.spec.resolution import Model as ModelSpec
 from hpazoo.strategies import Strategy
@@ -70,9 +71,10 @@ class Network:
     def to(self, device: str, accelerate: str | None = None) -> None:
         """Move to a device; `accelerate` names the accelerator that then runs the backbones."""
         for model in self.folds:
-            if accelerate is None and hasattr(model.backbone, "fold_norms"):
-                model.backbone.fold_norms()
-            model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            if accelerate is None:
+                prepare(model, device)
+            else:
+                move(model, device)
         if accelerate is None:
             return
         if "feature-map" not in self.folds[0].backbone.gives:
