@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from hpazoo.models import Model, build_model
-from hpazoo.runner.prepare import prepare
 
 CLASSES = "hpa-2021"
 CONFIGS: Mapping[str, Mapping[str, Any]] = {
@@ -34,7 +33,7 @@ CONFIGS: Mapping[str, Mapping[str, Any]] = {
 
 
 class Case(NamedTuple):
-    """A network as a run has it on a CPU, and an image that it is ready to take."""
+    """A network on a CPU, not yet made ready as a run does, and an image for it."""
 
     model: Model
     images: Tensor
@@ -42,9 +41,9 @@ class Case(NamedTuple):
 
 @functools.cache
 def case(name: str) -> Case:
-    """The network, made ready as by a run, and a drawn image, channels last."""
+    """The network as `build_model` gives it, and a drawn image, both channels last."""
     model = build_model(CONFIGS[name], CLASSES, seed=name)
-    prepare(model, "cpu")
+    model = model.to(memory_format=torch.channels_last)
     rng = np.random.default_rng(7)
     pixels = rng.integers(0, 256, (1, 4, model.input.size, model.input.size), np.uint8)
     images = torch.from_numpy(pixels).float().div_(255)
