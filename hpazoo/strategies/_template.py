@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from hpazoo.errors import FieldError
@@ -61,39 +60,12 @@ def tile(crops: list[np.ndarray], quarter: int) -> np.ndarray:
 
     Not crop by crop: enlarging mixes pixels across the seams, and even where shrinking does not,
     OpenCV rounds its coefficients from positions in float32, so that at 512 -> 228 (though not at
-    512 -> 192, see `straight`) some pixels would differ.
+    512 -> 192) some pixels would differ. Nor would it be faster, as one channel's square of 1024 px
+    stays in the processor's cache.
     """
     side = 2 * quarter
     squares = (two_by_two([crop[channel] for crop in crops]) for channel in range(4))
     return np.stack([resize_plane(square, (side, side)) for square in squares])
-
-
-def is_straight(crop: int, quarter: int) -> bool:
-    """Whether crops may be resized one by one: `straight` is then equal to `tile`, bit by bit."""
-    shared = math.gcd(crop, quarter)
-    return _repeats(crop // shared, quarter // shared, 2 * crop)
-
-
-def straight(
-    image: np.ndarray, origins: list[tuple[int, int]], crop: int, quarter: int
-) -> np.ndarray:
-    """Four crops of an image (H, W, 4), each resized into its place -> (4, 2 q, 2 q).
-
-    No template is filled, and a pixel's four channels are weighed together.
-    """
-    whole = np.empty((2 * quarter, 2 * quarter, image.shape[-1]), np.uint8)
-    for index, (y, x) in enumerate(origins):
-        row, column = (quarter * n for n in divmod(index, 2))
-        piece = _cut_pixels(image, y, x, crop)
-        small = cv2.resize(piece, (quarter, quarter), interpolation=cv2.INTER_LINEAR)
-        whole[row : row + quarter, column : column + quarter] = small
-    return np.stack(cv2.split(whole))
-
-
-def _cut_pixels(image: np.ndarray, y: int, x: int, side: int) -> np.ndarray:
-    """`cut` of an image whose channels come last."""
-    planes = cut(image.transpose(2, 0, 1), y, x, side)
-    return planes.transpose(1, 2, 0)
 
 
 class Small(NamedTuple):

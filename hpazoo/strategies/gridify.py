@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-import cv2
 import numpy as np
 
 from hpazoo.errors import ComponentError
@@ -18,9 +17,7 @@ from hpazoo.strategies._template import (
     at_training_scale,
     check_view,
     cut,
-    is_straight,
     small_field,
-    straight,
     tile,
     two_by_two,
 )
@@ -91,17 +88,13 @@ class Gridify:
         quarter = at_training_scale(self.crop, field, size)
         what = f"gridify's crops of {self.crop} px"
         check_view(2 * quarter, field, size, what, "crop")
-        small = whole = None
+        small = None
         if self.snap and self.background == "keep":
             small = small_field(pixels, self.crop, quarter, self.snap)
-        if small is None and self.background == "keep" and is_straight(self.crop, quarter):
-            whole = cv2.merge(list(pixels))
         for cell, box in zip(cells.ids.tolist(), cells.boxes.tolist(), strict=True):
             origins = self._origins(box)
             if small:
                 seen = two_by_two(small.squares(origins, quarter))
-            elif whole is not None:
-                seen = straight(whole, origins, self.crop, quarter)
             else:
                 crops = [cut(pixels, y, x, self.crop) for y, x in origins]
                 if self.background == "zero":

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from hpazoo.errors import ComponentError, FieldError
 from hpazoo.fields import Field, Input
-from hpazoo.strategies._template import cut, is_straight, small_field, straight, tile
+from hpazoo.strategies._template import cut, small_field, tile
 from hpazoo.strategies.gridify import Gridify
 
 NOISE = np.random.default_rng(0).integers(0, 256, (4, 900, 900), np.uint8)
@@ -226,23 +226,3 @@ def test_snap_of_more_than_a_crop_is_refused():
     assert Gridify(crop=32, snap=32).snap == 32
     with pytest.raises(ComponentError, match=r"'snap' 33 and 'crop' 32 .* at most 'crop'"):
         Gridify(crop=32, snap=33)
-
-
-@pytest.mark.parametrize("shape", [(700, 1100), (37, 53), (512, 512)])
-def test_crops_resized_into_place_are_the_template_bit_by_bit(shape):
-    """Wherever the strategy may take the shorter way."""
-    noise = np.random.default_rng(sum(shape))
-    pixels = noise.integers(0, 256, (4, *shape), np.uint8)
-    whole = cv2.merge(list(pixels))
-    taken = 0
-    sizes = [(512, 192), (512, 384), (512, 256), (512, 512), (512, 48), (128, 48), (64, 1)]
-    sizes += [(int(c), int(q)) for c, q in noise.integers(1, 400, (150, 2)) if q <= c]
-    for crop, quarter in sizes:
-        if not is_straight(crop, quarter):
-            continue
-        taken += 1
-        corners = noise.integers(-crop, max(shape), (4, 2)).tolist()
-        expected = tile([cut(pixels, y, x, crop) for y, x in corners], quarter)
-        found = straight(whole, corners, crop, quarter)
-        assert np.array_equal(found, expected), (crop, quarter)
-    assert is_straight(512, 192) and is_straight(512, 384) and taken > 10
