@@ -16,7 +16,7 @@ from hpazoo.runner.networks import Answer, Network
 from hpazoo.runner.options import Settings
 from hpazoo.runner.plan import Plan, ShardPlan, members_digest
 from hpazoo.runner.profile import Profile
-from hpazoo.runner.worker import Aside, Done, Job, Message, Seen, Shown
+from hpazoo.runner.worker import Aside, Done, Job, Known, Message, Shown
 from hpazoo.spec import Spec
 from hpazoo.strategies import Strategy, strategies
 from hpazoo.views import Views, views
@@ -105,7 +105,7 @@ class _ShardWork:
         self.cells: dict[str, Cells] = {}
 
     def take(self, field: str, message: object) -> None:
-        if isinstance(message, Seen):
+        if isinstance(message, Known):
             self.records[field] = message.record
             self.cells[field] = message.cells
         elif isinstance(message, Aside):

@@ -15,6 +15,16 @@ NETWORK = "network"
 """The stage that all others are to hide behind: the backbones at work."""
 
 
+def finishing(device: str) -> Callable[[], None]:
+    """What waits until a device has done all that it was given; nothing on a processor."""
+    import torch
+
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return lambda: torch.cuda.synchronize(device)
+    return torch.mps.synchronize if kind == "mps" else lambda: None
+
+
 class Stopwatch:
     """Seconds of this process by what was done since the lap before."""
 

@@ -19,7 +19,7 @@ from hpazoo.runner.folder import RunFolder, cut, digest
 from hpazoo.runner.options import Options, Settings, decide, shard_size, wait_passively
 from hpazoo.runner.plan import Plan, code_of, make_plan
 from hpazoo.runner.preflight import Ready, preflight
-from hpazoo.runner.profile import Profile
+from hpazoo.runner.profile import Profile, finishing
 from hpazoo.runner.progress import FieldProgress
 from hpazoo.runner.results import Results, notes, set_aside
 from hpazoo.runner.worker import Job, needs_weights
@@ -153,6 +153,8 @@ def run(
     try:
         work = _Run(spec, settings, folder, ready, code, quiet)
         work.cache = how.cache and how.cache.resolve()
+        if how.profile:
+            work.profile = Profile(finishing(settings.device))
         done = work.go(until)
         if how.profile:
             work.profile.write(folder.profile)

@@ -70,7 +70,7 @@ class Task(NamedTuple):
     looks: tuple[int, ...]
 
 
-class Seen(NamedTuple):
+class Known(NamedTuple):
     """First message of a field: what was read and found."""
 
     record: FieldRecord
@@ -101,7 +101,7 @@ class Done(NamedTuple):
     remark: str = ""
 
 
-Message = Seen | Shown | Aside | Done
+Message = Known | Shown | Aside | Done
 
 
 class Workshop:
@@ -132,7 +132,7 @@ class Workshop:
             facts = (*field.shape, field.pixel_size, field.sha256, field.notes)
             cells = cells_of(masks)
             cells = replace(cells, nuclei=nucleus_areas(field.pixels, masks, cells))
-            yield Seen(FieldRecord(field.id, *facts), cells)
+            yield Known(FieldRecord(field.id, *facts), cells)
             for number in task.looks:
                 strategy, network_input = self.looks[number]
                 for view in strategy.views(field, masks, network_input):
