@@ -42,9 +42,11 @@ class Range:
 
 @dataclass(frozen=True)
 class Reference:
-    """Text that names something: a `model` or `member` of the spec, a `card`, `class`, `path`."""
+    """Text that names something: a `model` or `member` of the spec, a `card`, `class`, `path`;
+    `embeddings`: a model of the spec, a card, or the path of a Parquet file.
+    """
 
-    to: Literal["model", "member", "card", "class", "path"]
+    to: Literal["model", "member", "card", "class", "path", "embeddings"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ CardName = Annotated[str, Reference("card")]
 ModelName = Annotated[str, Reference("model")]
 MemberName = Annotated[str, Reference("member")]
 FilePath = Annotated[str, Reference("path")]
+EmbeddingsSource = Annotated[str, Reference("embeddings")]
 Options = Annotated[dict[str, Any], Free()]
 
 _SIMPLE: dict[Any, str] = {bool: "boolean", int: "integer", float: "number", str: "string"}
