@@ -11,8 +11,6 @@ from hpazoo.registry import Registry
 if TYPE_CHECKING:
     import numpy as np
 
-    from hpazoo.classes import ClassList
-
 metrics = Registry("metrics")
 
 
@@ -68,7 +66,7 @@ class Judgement(Protocol):
 
 
 class Metric(Protocol):
-    """Built with the `ClassList` of the spec and the data folder (a `Path`) as positional values."""
+    """Built with the `ClassList` of the spec and the data folder as positional values."""
 
     needs: ClassVar[tuple[str, ...]]
     """`cells` when each cell's truth must be known, `labels` when that of images is enough."""

@@ -1,10 +1,11 @@
-"""Names of channel files, and the ids of the atlas in them."""
+"""Names of channel files, and which of the ids in them was meant."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
+from hpazoo.atlas_ids import keys
 from hpazoo.fields import CHANNELS
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".tif.gz", ".tiff.gz")
@@ -20,8 +21,6 @@ _COMPOSITE = re.compile(rf".+_({_CHANNEL})", re.IGNORECASE | re.DOTALL)
 _AFTER_ID = re.compile(
     rf"((_({_CHANNEL}))+|_mask|_cell_mask|_segmentation)?({_SUFFIX}|\.npy)?\Z", re.IGNORECASE
 )
-_FIFTH_PART = re.compile(r"_cr[0-9a-f]+\Z")
-_ANTIBODY = re.compile(r"\d+_(?=\d+_[a-z]+\d+_\d+\Z)")
 
 
 def channel_of(name: str) -> tuple[str, str] | None:
@@ -50,21 +49,12 @@ class NearIds:
     def __init__(self, ids: Iterable[str]) -> None:
         self._by_key: dict[str, str] = {}
         for name in sorted(ids):
-            for key in _keys(name):
+            for key in keys(name):
                 self._by_key.setdefault(key, name)
 
     def hint(self, wanted: str) -> str:
         """`; did you mean 'x'?` or nothing."""
-        for key in (*_keys(wanted), *_keys(bare_id(wanted))):
+        for key in (*keys(wanted), *keys(bare_id(wanted))):
             if key in self._by_key:
                 return f"; did you mean '{self._by_key[key]}'?"
         return ""
-
-
-def _keys(name: str) -> Iterator[str]:
-    """An id in small letters, then without what some styles leave out."""
-    whole = name.casefold()
-    yield whole
-    four = _FIFTH_PART.sub("", whole)
-    yield four
-    yield _ANTIBODY.sub("", four, count=1)

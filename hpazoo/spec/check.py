@@ -35,8 +35,6 @@ _BOUNDS = {
 }
 _LATER = {
     ("a model", "train"): "predicts; it does not train yet",
-    ("a spec", "training"): "predicts; it does not train yet",
-    ("a spec", "metrics"): "predicts; it does not score yet",
 }
 """Keys of the spec language that this version does not run yet, by their owner."""
 

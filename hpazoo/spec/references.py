@@ -16,7 +16,7 @@ from hpazoo.errors import ComponentError, hint
 from hpazoo.registry import KINDS
 from hpazoo.spec.catalog import components, description
 from hpazoo.spec.model_rules import model_problems
-from hpazoo.spec.problems import Problem
+from hpazoo.spec.problems import Place, Problem
 from hpazoo.spec.shapes import (
     DEFAULTS,
     OUTPUTS,
@@ -25,6 +25,7 @@ from hpazoo.spec.shapes import (
     items,
     known,
     listing,
+    looks_like_path,
     member_name,
     named_members,
     split,
@@ -62,6 +63,7 @@ class _References:
         yield from self.masks()
         yield from self.outputs()
         yield from self.embedded()
+        yield from self.labelled()
 
     def component(self, kind: str, path: Path, config: Any) -> Iterator[Problem]:
         """The component is there, and the options that name something name what exists."""
@@ -98,6 +100,9 @@ class _References:
             where = (*path, key) if key in options else path
             reference = entry["schema"].get("x-reference")
             yield from self.named(reference, value, where)
+            for index, item in enumerate(listing(value)):
+                of_items = entry["schema"].get("items", {}).get("x-reference")
+                yield from self.named(of_items, item, (*where, index))
             if kind == "segmenters" and reference == "card" and isinstance(value, str):
                 yield from self.of_outlines(value, where)
 
@@ -122,6 +127,35 @@ class _References:
                 yield Problem(f"unknown member '{value}'", place, hint(value, titles), (note,))
         elif reference == "card" and value not in card_names():
             yield Problem(f"unknown card '{value}'", place, hint(value, card_names()))
+        elif reference == "embeddings" and not looks_like_path(value):
+            names = [*map(str, self.models), *card_names()]
+            if value not in names:
+                text = f"no model of this spec and no card is called '{value}'"
+                note = "embeddings: a model of the spec, a card, or the path of a Parquet file"
+                yield Problem(text, place, hint(value, names), (note,))
+            elif value not in self.models:
+                yield from self.embedding_card(value, place)
+
+    def embedding_card(self, name: str, place: Place) -> Iterator[Problem]:
+        card = find_card(name)
+        if card is not None and (card.role == "segmentation" or not card.is_loadable):
+            yield Problem(f"card '{name}' gives no embeddings: {card.title}", place)
+
+    def labelled(self) -> Iterator[Problem]:
+        """Images to learn from come with labels."""
+        training = self.spec.get("training")
+        images = training.get("images") if isinstance(training, dict) else None
+        for index, config in enumerate(listing(images)):
+            reader = known("readers", config)
+            if reader is None:
+                continue
+            name, options = split(config)
+            place = self.document.place(("training", "images", index))
+            if "labels" not in reader.gives:
+                yield Problem(f"reader '{name}' gives no labels to learn from", place)
+            elif "labels" in reader.parameters and options.get("labels") is None:
+                text = f"the images of '{name}' come without labels"
+                yield Problem(text, place, "add 'labels: FILE', a table of ids and labels")
 
     def of_outlines(self, name: str, path: Path) -> Iterator[Problem]:
         """A segmenter's card is of a segmenter."""

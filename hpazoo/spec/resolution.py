@@ -47,7 +47,9 @@ class Member:
 
 def resolve(data: Json, name: str) -> tuple[Json, dict[str, Model], tuple[Member, ...]]:
     """(resolved spec, models by name, members in order); the resolved spec is itself a spec."""
-    models = {key: _model(key, value, data["classes"]) for key, value in data["models"].items()}
+    models = {
+        key: _model(key, value, data["classes"]) for key, value in data.get("models", {}).items()
+    }
     members = _members(data, models)
     out: Json = {"hpazoo": 1, "name": name}
     if "title" in data:
@@ -56,12 +58,20 @@ def resolve(data: Json, name: str) -> tuple[Json, dict[str, Model], tuple[Member
     if "images" in data:
         out["images"] = _full("readers", data["images"])
     out["masks"] = _full("segmenters", data.get("masks", DEFAULTS["masks"]))
-    out["models"] = {key: _model_json(model) for key, model in models.items()}
+    if models:
+        out["models"] = {key: _model_json(model) for key, model in models.items()}
     if members:
         out["members"] = [_member_json(member) for member in members]
     out["ensemble"] = _full("ensembles", data.get("ensemble", DEFAULTS["ensemble"]))
     out["postprocess"] = [_full("postprocessors", c) for c in data.get("postprocess", ())]
     out["outputs"] = [_full("writers", c) for c in data.get("outputs", OUTPUTS)]
+    out["metrics"] = [_full("metrics", c) for c in data.get("metrics", ())]
+    if "training" in data:
+        training = data["training"]
+        out["training"] = {
+            "images": [_full("readers", config) for config in training["images"]],
+            "splitter": _full("splitters", training["splitter"]),
+        }
     return out, models, members
 
 

@@ -147,9 +147,46 @@ def _spec() -> Json:
             "items": {"$ref": "#/definitions/writers"},
             "default": OUTPUTS,
         },
+        "metrics": {
+            "type": "array",
+            "description": "Scores, where the reader of the images knows the truth.",
+            "items": {"$ref": "#/definitions/metrics"},
+            "default": [],
+        },
+        "training": _training(),
         "lock": _lock(),
     }
-    return _object("a spec", properties, ["hpazoo", "classes", "models"])
+    return _object("a spec", properties, ["hpazoo", "classes"]) | _models_unless_split(properties)
+
+
+def _models_unless_split(properties: Json) -> Json:
+    """A spec that only divides images into folds needs no models."""
+    shown = {
+        key: {"description": value.get("description", "")} for key, value in properties.items()
+    }
+    return {
+        "if": {"required": ["training"], "not": {"required": ["members"]}},
+        "else": {
+            "x-owner": "a spec",
+            "properties": shown,
+            "required": ["models"],
+            "additionalProperties": True,
+        },
+    }
+
+
+def _training() -> Json:
+    properties = {
+        "images": {
+            "type": "array",
+            "description": "Labelled images, from one source or several.",
+            "minItems": 1,
+            "items": {"$ref": "#/definitions/readers"},
+        },
+        "splitter": _ref("splitters", "How they are divided into folds for validation."),
+    }
+    doc = "What is learned from, and how it is validated."
+    return _object("'training'", properties, ["images", "splitter"], doc)
 
 
 def _classes(doc: str) -> Json:

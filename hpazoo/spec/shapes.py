@@ -36,9 +36,16 @@ def used_components(spec: Any) -> Iterator[tuple[str, Path, Any]]:
         for key, kind in (("strategy", "strategies"), ("views", "views")):
             if isinstance(member, dict) and key in member:
                 yield kind, ("members", index, key), member[key]
-    for key, kind in (("postprocess", "postprocessors"), ("outputs", "writers")):
+    lists = ("postprocess", "postprocessors"), ("outputs", "writers"), ("metrics", "metrics")
+    for key, kind in lists:
         for index, config in enumerate(listing(spec.get(key))):
             yield kind, (key, index), config
+    training = spec.get("training")
+    if isinstance(training, dict):
+        for index, config in enumerate(listing(training.get("images"))):
+            yield "readers", ("training", "images", index), config
+        if "splitter" in training:
+            yield "splitters", ("training", "splitter"), training["splitter"]
 
 
 def looks_like_path(text: str) -> bool:

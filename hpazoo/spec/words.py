@@ -28,7 +28,8 @@ def values_in_words(schema: Json) -> str:
     several: list[str] = types if isinstance(types, list) else [types]
     text = " | ".join(words.get(one, one) for one in several)
     if "x-reference" in schema:
-        text = f"name of a {schema['x-reference']}" if schema["x-reference"] != "path" else "path"
+        named = {"path": "path", "embeddings": "name of a model or card, or path"}
+        text = named.get(schema["x-reference"], f"name of a {schema['x-reference']}")
     if types == "array":
         text += f" of {values_in_words(schema['items'])}"
     bounds = [

@@ -17,6 +17,7 @@ OPTIONS = {
     "watershed": {},
     "label-images": {"root": "masks"},
     "provided": {},
+    "whole-field": {},
     "hpa-segmentation": {"cells": "bright", "nuclei": "bright"},
 }
 NAMES = built_in(segmenters)
