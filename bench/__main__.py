@@ -26,6 +26,7 @@ ROWS = {
     "gridify": "Gridify's views",
     "submission": "submission strings of a field",
     "boxes": "boxes, areas, border flags",
+    "scores": "scores of a competition: masks, average precision, bootstrap",
     "reading": "reading a field",
     "end-to-end": "a field from its files to probabilities and submission",
     "whole-run": "`hpazoo run` on 200 drawn fields",
@@ -122,7 +123,7 @@ def _measured(name: str, material: Material, effort: Effort) -> list[Result]:
 
 def _work(name: str) -> Callable[[Material, Effort], Iterator[Result]]:
     """What measures a row; imported late, after threads are set."""
-    from bench import end_to_end, gap_mask, gridify, masks, reading, whole_run
+    from bench import end_to_end, gap_mask, gridify, masks, reading, scores, whole_run
 
     return {
         "gap-mask": gap_mask.whole,
@@ -131,6 +132,7 @@ def _work(name: str) -> Callable[[Material, Effort], Iterator[Result]]:
         "gridify": gridify.views,
         "submission": masks.submission,
         "boxes": masks.boxes,
+        "scores": scores.scores,
         "reading": reading.fields,
         "end-to-end": end_to_end.field,
         "whole-run": whole_run.run,

@@ -58,12 +58,13 @@ def _nearest(origin: int, low: int, high: int) -> int:
 def views(material: Material, effort: Effort) -> Iterator[Result]:
     """All views of a field of 30 cells, four crops of 512 px to a view of 384 px, linear.
 
-    Floor: resizing templates that are there, one channel of 1024 x 1024 px at a time.
+    Both find crops in the field; naive is given the boxes, ours looks for them in the label image.
+    Floor: resizing templates that are there, four channels of 1024 x 1024 px side by side.
     """
     field, labels = material.field, material.labels(30)
     boxes = cells_of(labels).boxes
     stacked = np.ascontiguousarray(field.pixels.transpose(1, 2, 0))
-    plane = np.ascontiguousarray(field.pixels[0, : 2 * CROP, : 2 * CROP])
+    square = np.ascontiguousarray(stacked[: 2 * CROP, : 2 * CROP])
     yield Result(
         "gridify",
         "area, N = 30",
@@ -79,7 +80,7 @@ def views(material: Material, effort: Effort) -> Iterator[Result]:
         ways: dict[str, Way] = {
             "naive": template,
             "ours": functools.partial(_count, strategy, field, labels),
-            "floor": functools.partial(_resize, plane, 4 * len(boxes)),
+            "floor": functools.partial(_resize, square, len(boxes)),
         }
         times = interleaved(ways, effort.rounds)
         ours = times.median("ours")
@@ -116,6 +117,6 @@ def views(material: Material, effort: Effort) -> Iterator[Result]:
     )
 
 
-def _resize(plane: np.ndarray, count: int) -> None:
+def _resize(square: np.ndarray, count: int) -> None:
     for _ in range(count):
-        cv2.resize(plane, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+        cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)

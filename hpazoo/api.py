@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from hpazoo.errors import HpazooError
 from hpazoo.registry import register
 from hpazoo.runner.options import Options, wait_passively
+from hpazoo.runner.stages import LAST
 from hpazoo.spec import Spec, SpecError, load
 
 if TYPE_CHECKING:
     from hpazoo.models import build_model
     from hpazoo.regions import Regions
-    from hpazoo.runner.run import Run, Stage
+    from hpazoo.runner.finished import Run
+    from hpazoo.runner.stages import Stage
 
 __all__ = ["HpazooError", "Regions", "SpecError", "build_model", "load", "register", "run"]
 
@@ -26,7 +28,7 @@ def run(
     out: str | Path | None = None,
     data: str | Path | None = None,
     settings: Sequence[str] = (),
-    until: Stage = "outputs",
+    until: Stage = LAST,
     fresh: bool = False,
     random_weights: bool = False,
     device: str | None = None,
@@ -35,6 +37,8 @@ def run(
     precision: str | None = None,
     limit: int | None = None,
     accelerate: str | None = None,
+    processes: int | None = None,
+    reuse: str | Path | None = None,
     cache: str | Path | None = None,
     profile: bool = False,
     quiet: bool = True,
@@ -66,6 +70,8 @@ def run(
         limit=limit,
         random_weights=random_weights,
         accelerate=accelerate,
+        processes=processes,
+        reuse=None if reuse is None else Path(reuse),
         cache=None if cache is None else Path(cache),
         profile=profile,
     )

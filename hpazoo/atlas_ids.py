@@ -1,23 +1,35 @@
-"""What ids of the Human Protein Atlas say: antibody, plate, well and field."""
+"""Ids of fields: how files carry them, and what those of the Human Protein Atlas say."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from hpazoo.fields import CHANNELS
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".tif.gz", ".tiff.gz")
+"""Of files of images."""
+
+_CHANNEL = "|".join(CHANNELS)
+_SUFFIX = "|".join(map(re.escape, SUFFIXES))
+_AFTER_ID = re.compile(
+    rf"((_({_CHANNEL}))+|_mask|_cell_mask|_segmentation)?({_SUFFIX}|\.npy)?\Z", re.IGNORECASE
+)
 _FIFTH_PART = re.compile(r"_cr[0-9a-f]+\Z", re.IGNORECASE)
-# Plates of knock-downs are called `si3`; all others are numbers.
+# Plates are numbers, but for those of knock-downs, `si3`.
 _ID = re.compile(
-    r"(?:(?P<antibody>[0-9]+)_)?(?P<plate>[a-z]*[0-9]+)_(?P<well>[a-z]{1,2}[0-9]+)_(?P<field>[0-9]+)"
-    r"(?:_cr[0-9a-f]+)?",
+    r"((?P<antibody>[0-9]+)_)?(?P<plate>[a-z]*[0-9]+)_(?P<well>[a-z]{1,2}[0-9]+)_(?P<field>[0-9]+)"
+    r"(_cr[0-9a-f]+)?",
     re.IGNORECASE,
 )
 
 
 class AtlasId(NamedTuple):
-    """Where a field comes from: `antibody` (None where the id does not say), `plate`, `well` and
-    `field`, in small letters but for the well, so that equal places compare equal.
+    """Where an image of the atlas was taken.
+
+    `antibody` is None where the id does not say. Plates are in small letters and wells in large
+    ones, so that equal places compare equal.
     """
 
     antibody: str | None
@@ -35,20 +47,43 @@ def parse(text: str) -> AtlasId | None:
     match = _ID.fullmatch(text)
     if match is None:
         return None
-    return AtlasId(
-        match["antibody"], match["plate"].lower(), match["well"].upper(), match["field"]
-    )
+    return AtlasId(match["antibody"], match["plate"].lower(), match["well"].upper(), match["field"])
 
 
 def keys(text: str) -> Iterator[str]:
-    """Spellings under which an id may be known elsewhere, the most exact first.
+    """Spellings under which an image may be known elsewhere, the most exact first.
 
-    The whole id in small letters, then without a fifth part, then without the antibody. Ids that
-    share a key may be one image; they need not be, so nothing may be joined by keys unasked.
+    The whole id in small letters, then without a fifth part, then without the antibody. Images of
+    one key are most probably one image, but nothing may be joined by keys unasked.
     """
     whole = text.casefold()
     yield whole
     four = _FIFTH_PART.sub("", whole)
     yield four
     found = parse(four)
-    yield four if found is None else f"{found.plate}_{found.well}_{found.field}".lower()
+    yield f"{found.plate}_{found.well}_{found.field}".lower() if found else four
+
+
+def bare_id(text: str) -> str:
+    """What is left of a path or a file's name without folder, channels and suffix."""
+    name = re.split(r"[/\\]", text.rstrip("/\\"))[-1]
+    return _AFTER_ID.sub("", name, count=1) or name
+
+
+def antibodies(ids: Sequence[str]) -> list[str | None]:
+    """The antibody of each image, None where nothing tells.
+
+    An id that does not say takes the antibody of its well, where another id says that: a well of
+    the atlas is stained with one antibody.
+    """
+    found = [parse(text) for text in ids]
+    of_well: dict[tuple[str, str], set[str]] = {}
+    for place in found:
+        if place and place.antibody:
+            of_well.setdefault((place.plate, place.well), set()).add(place.antibody)
+    out: list[str | None] = []
+    for place in found:
+        known = of_well.get((place.plate, place.well), set()) if place else set()
+        lone = next(iter(known)) if len(known) == 1 else None
+        out.append(place.antibody or lone if place else None)
+    return out

@@ -8,7 +8,7 @@ import operator
 import numpy as np
 
 from hpazoo.errors import UsageError
-from hpazoo.geometry import order_of, runs_of
+from hpazoo.geometry import runs_of
 
 Centres = tuple[tuple[float, float], tuple[int, int]]
 """((first, step), (height, width)): where the positions of a grid look, along rows and columns
@@ -60,15 +60,19 @@ def grid_weights(
     pixel, (down, across) = _borders(labels.shape, grid, centres)
     if not len(runs.label):
         return runs.label, np.zeros((0, height, width), np.float32)
-    order = order_of(runs.label)
-    ordered = runs.label[order]
-    first = np.append(True, ordered[1:] != ordered[:-1])
-    ids, cell = ordered[first], np.empty_like(order)
-    cell[order] = np.cumsum(first) - 1
+    ids, cell = _numbered(runs.label)
     (rows, columns), (tall, wide) = labels.shape, pixel
-    run, row, high = _overlaps(runs.row, runs.row + 1, tall, down, rows)
-    part, column, long = _overlaps(runs.start[run], runs.stop[run], wide, across, columns)
-    place = (cell[run][part] * height + row[part]) * width + column
+    # Rows are cut once, not run by run; most of them lie within one part.
+    each = np.arange(rows + 1)
+    first, count = _parts(each[:-1], each[1:], tall, down, rows)
+    of, row = _spread(first, count)
+    high = _lengths(each[:-1][of], each[1:][of], tall, down, row)
+    run, piece = _spread((np.cumsum(count) - count)[runs.row], count[runs.row])
+    start, stop, high = runs.start[run], runs.stop[run], high[piece]
+    above = cell[run] * height + row[piece]
+    part, column = _spread(*_parts(start, stop, wide, across, columns))
+    long = _lengths(start[part], stop[part], wide, across, column)
+    place = above[part] * width + column
     # Sums of whole numbers below 2**53: exact in the doubles that bincount adds.
     area = np.bincount(place, high[part] * long, minlength=len(ids) * height * width)
     parts = np.multiply.outer(np.diff(down), np.diff(across))
@@ -115,19 +119,39 @@ def _checked(centres: Centres) -> Centres:
     return (float(first), float(step)), image
 
 
-def _overlaps(
+def _numbered(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labels that occur, rising, and for each of `labels` which of them it is."""
+    if int(labels.max()) > np.iinfo(np.uint16).max:
+        ids, index = np.unique(labels, return_inverse=True)
+        return ids, index
+    occurs = np.bincount(labels) > 0
+    return np.flatnonzero(occurs), (np.cumsum(occurs) - 1)[labels]
+
+
+def _parts(
     starts: np.ndarray, ends: np.ndarray, pixel: int, borders: np.ndarray, size: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cut stretches of pixels at rising borders: which stretch, which part, the length there.
+) -> tuple[np.ndarray, np.ndarray]:
+    """First of the parts between rising borders that a stretch of pixels lies in, and how many.
 
     There are far fewer edges of pixels than stretches: where each lies is looked up, not searched.
     """
     edges = np.arange(size + 1) * pixel
     first = (np.searchsorted(borders, edges, "right") - 1)[starts]
-    count = np.searchsorted(borders, edges, "left")[ends] - first
-    index = np.repeat(np.arange(len(starts)), count)
-    offset = np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)
-    place = first[index] + offset
-    length = np.minimum(ends[index] * pixel, borders[place + 1])
-    length -= np.maximum(starts[index] * pixel, borders[place])
-    return index, place, length
+    return first, np.searchsorted(borders, edges, "left")[ends] - first
+
+
+def _spread(first: np.ndarray, count: np.ndarray) -> tuple[np.ndarray | slice, np.ndarray]:
+    """Each index `count` times, beside it `first`, `first` + 1, ...; a slice where each is once."""
+    if (count == 1).all():
+        return slice(None), first
+    index = np.repeat(np.arange(len(first)), count)
+    return index, np.arange(len(index)) + (first - (np.cumsum(count) - count))[index]
+
+
+def _lengths(
+    starts: np.ndarray, ends: np.ndarray, pixel: int, borders: np.ndarray, part: np.ndarray
+) -> np.ndarray:
+    """Length of stretches of pixels within a part each."""
+    length: np.ndarray = np.minimum(ends * pixel, borders[part + 1])
+    length -= np.maximum(starts * pixel, borders[part])
+    return length

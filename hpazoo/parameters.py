@@ -43,10 +43,11 @@ class Range:
 @dataclass(frozen=True)
 class Reference:
     """Text that names something: a `model` or `member` of the spec, a `card`, `class`, `path`;
-    `embeddings`: a model of the spec, a card, or the path of a Parquet file.
+    `embeddings`: a model of the spec, a card, or the path of a Parquet file; `start`: a card, a
+    file, `imagenet` or `none`.
     """
 
-    to: Literal["model", "member", "card", "class", "path", "embeddings"]
+    to: Literal["model", "member", "card", "class", "path", "embeddings", "start"]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ ones, so that training on images and prediction for cells run the same head.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -14,14 +15,17 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from hpazoo.errors import UsageError, did_you_mean
 from hpazoo.gridding import Centres, grid_weights
 
 Over = Literal["grid", "cell"]
 
-_GATHERED = 1 << 22
+_GATHERED = 1 << 20
 """Most feature values gathered at a time, so that memory does not grow with the regions."""
+_DENSE = 4
+"""Weights that a matrix product takes in, about, while a sum over entries takes in one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +48,7 @@ class Support:
         """Of weights (N, h, w) >= 0 and the image of each region (N,)."""
         flat = weights.flatten(1)
         region, position = flat.nonzero(as_tuple=True)
-        counts = (flat != 0).sum(1).tolist()
+        counts = torch.bincount(region, minlength=len(flat)).tolist()
         return cls(region, image[region], position, flat[region, position], counts)
 
     def parts(self, width: int) -> Iterator[tuple[range, Support]]:
@@ -237,6 +241,8 @@ class Regions:
             total = weights.sum(1, keepdim=True).clamp(min=torch.finfo(wide).tiny)
         else:
             total = weights.new_tensor(weights.shape[1])
+        if features.device.type == "cpu" and features.dtype == wide and self._is_sparse:
+            return self._sums(features, total)
         shares = (weights / total).to(features.dtype)
         maps = features.flatten(2).transpose(1, 2)
         if len(features) == 1:
@@ -256,17 +262,38 @@ class Regions:
         """
         if self.is_whole:
             return features.amax((2, 3))
-        batch, channels, height, width = features.shape
-        rows = features.flatten(2).transpose(1, 2).reshape(batch * height * width, channels)
+        channels, positions = features.shape[1], math.prod(self.grid)
+        rows = _rows(features)
         largest = [features.new_zeros((0, channels))]
         for regions, part in self.support.parts(channels):
-            values = rows[part.image * (height * width) + part.position]
-            values = values * part.weight.to(values.dtype)[:, None]
-            outside = [0.0 if count < height * width else -torch.inf for count in part.counts]
+            values = rows.index_select(0, part.image * positions + part.position)
+            values = values.mul_(part.weight.to(values.dtype)[:, None])
+            outside = [0.0 if count < positions else -torch.inf for count in part.counts]
             floor = values.new_tensor(outside)[:, None].expand(len(regions), channels)
             index = part.region[:, None].expand_as(values)
             largest.append(floor.scatter_reduce(0, index, values, "amax"))
         return torch.cat(largest)
+
+    @property
+    def _is_sparse(self) -> bool:
+        """Whether summing the few entries there are takes less time than a matrix product."""
+        return len(self.support.position) * _DENSE < self.weights.numel()
+
+    def _sums(self, features: Tensor, total: Tensor) -> Tensor:
+        """Sum of feature * weight / `total` (N or 1, 1) of each region, entry by entry."""
+        entries = self.support
+        place = entries.image * math.prod(self.grid) + entries.position
+        share = entries.weight.to(features.dtype) / total.expand(len(self), 1)[entries.region, 0]
+        counts = torch.tensor(entries.counts)
+        # A bag is a region; one without entries sums up to 0.
+        return functional.embedding_bag(
+            place, _rows(features), counts.cumsum(0) - counts, mode="sum", per_sample_weights=share
+        )
+
+
+def _rows(features: Tensor) -> Tensor:
+    """Maps (B, F, h, w) -> a row for each position, (B * h * w, F), in memory too."""
+    return features.permute(0, 2, 3, 1).flatten(0, 2).contiguous()
 
 
 def _indices(values: Any, name: str, weights: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ sign; a group is one character, 48 plus the bits, plus 32 when another group fol
 from __future__ import annotations
 
 import base64
+import binascii
 import itertools
 import zlib
 from collections.abc import Sequence
@@ -18,6 +19,10 @@ import numpy as np
 
 from hpazoo.errors import HpazooError
 
+_LONGEST = 1 << 26
+"""Bytes of run lengths that one mask is ever unpacked to, whatever size its image is said to have.
+"""
+
 
 def encode_cells(labels: np.ndarray, ids: Sequence[int] | np.ndarray | None = None) -> list[bytes]:
     """Counts of every cell of a label image (H, W) of integers, equal to pycocotools'.
@@ -25,7 +30,7 @@ def encode_cells(labels: np.ndarray, ids: Sequence[int] | np.ndarray | None = No
     `ids` chooses cells and their order; without, all ids but 0, rising. An id that is not in the
     image gives an empty mask. One pass over the pixels, whatever the number of cells.
     """
-    columns = _transposed(labels).reshape(-1)
+    columns = transposed(labels).reshape(-1)
     change = np.flatnonzero(columns[1:] != columns[:-1]) + 1
     starts = np.concatenate([[0], change])[: columns.size]
     stops = np.append(change, columns.size)[: columns.size]
@@ -49,6 +54,16 @@ def encode_mask(mask: np.ndarray) -> bytes:
 
 def decode(counts: bytes, height: int, width: int) -> np.ndarray:
     """Counts -> mask (height, width) bool; HpazooError when they are not those of such a mask."""
+    runs = run_lengths(counts, height, width)
+    inside = np.arange(runs.size) % 2 == 1
+    return np.ascontiguousarray(np.repeat(inside, runs).reshape(width, height).T)
+
+
+def run_lengths(counts: bytes, height: int, width: int) -> np.ndarray:
+    """Counts -> lengths of runs (R,) int64, outside and inside by turns, height x width in all.
+
+    HpazooError when they are not those of such a mask. Nothing of the image's size is made.
+    """
     codes = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
     if not codes.size or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
         raise HpazooError(
@@ -63,13 +78,13 @@ def decode(counts: bytes, height: int, width: int) -> np.ndarray:
     runs -= np.where(codes[ends] & 16, 32 << (5 * place[ends]), 0)
     runs[1::2] = np.cumsum(runs[1::2])
     runs[2::2] = np.cumsum(runs[2::2])
-    if runs.min() < 0 or runs.sum() != height * width:
+    # The largest is looked at too, because a sum of huge ones could wrap round to the right one.
+    if runs.min() < 0 or runs.max() > height * width or runs.sum() != height * width:
         raise HpazooError(
             f"a mask of {height} x {width} px has {height * width} pixels, its run lengths hold "
-            f"{runs.sum()}; check the image's height and width"
+            f"{sum(runs.tolist())}; check the image's height and width"
         )
-    inside = np.arange(runs.size) % 2 == 1
-    return np.ascontiguousarray(np.repeat(inside, runs).reshape(width, height).T)
+    return runs
 
 
 def submission_string(counts: bytes) -> str:
@@ -77,7 +92,46 @@ def submission_string(counts: bytes) -> str:
     return base64.b64encode(zlib.compress(counts, 9)).decode("ascii")
 
 
-def _transposed(labels: np.ndarray) -> np.ndarray:
+def counts_from_submission_string(
+    text: str, height: int, width: int, where: str = "a mask"
+) -> bytes:
+    """Counts in a string of Kaggle's 2021 submission, of an image of height x width px.
+
+    `where` begins the message when the string is damaged: say the file, the row and which mask.
+    Never more is unpacked than such an image's runs can take, and 64 MiB at most. Whether the
+    counts are those of a mask, `run_lengths` tells.
+    """
+    shown = f"'{text[:24]}{' ...' if len(text) > 24 else ''}'"
+    try:
+        packed = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise HpazooError(
+            f"{where}: {shown} is not base64 ({error}); expected base64 of zlib of COCO's "
+            "run lengths, as Kaggle's 2021 submissions have them"
+        ) from error
+    # A run of r pixels takes at most r / 16 characters more than one, twice where it also stands
+    # in the difference to the run after the next, and only the first may be empty.
+    longest = min(2 * height * width + 64, _LONGEST)
+    unpacking = zlib.decompressobj()
+    try:
+        counts = unpacking.decompress(packed, longest + 1)
+    except zlib.error as error:
+        raise HpazooError(
+            f"{where}: {shown} is base64, but not of zlib's ({error}); it may have been cut or "
+            "edited"
+        ) from error
+    if len(counts) > longest:
+        raise HpazooError(
+            f"{where}: {shown} unpacks to over {longest:,} bytes, more than any mask of {height} x "
+            f"{width} px has; check ImageHeight and ImageWidth, or where the file is from"
+        )
+    if not unpacking.eof or unpacking.unused_data:
+        what = "goes on after its end" if unpacking.eof else "ends too early"
+        raise HpazooError(f"{where}: {shown} {what}; it may have been cut or joined to another")
+    return counts
+
+
+def transposed(labels: np.ndarray) -> np.ndarray:
     """(W, H), contiguous; by OpenCV, several times faster, where ids fit the types it knows."""
     if labels.dtype == bool:
         labels = labels.view(np.uint8)

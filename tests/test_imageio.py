@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from hpazoo import imageio
+from hpazoo import decoding
 from hpazoo.errors import FieldError
 from hpazoo.imageio import label_image_suffix, read_channel, read_label_image, write_label_image
 
@@ -80,6 +80,22 @@ def test_colour_is_reduced_by_its_largest_channel(channel, suffix):
     read, notes = read_channel(coded(suffix, colour), "x_red")
     assert np.array_equal(read, WIDE)
     assert notes == ("colour file; each pixel is the largest of R, G and B (not luma)",)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", [(1, 1), (64, 3), (65, 7), (130, 1), (191, 40)])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_every_row_of_a_colour_file_is_reduced(dtype, shape, channels):
+    top = np.iinfo(dtype).max
+    pixels = RNG.integers(0, top, (*shape, channels), dtype, endpoint=True)
+    big_endian_planes = tiff(
+        np.moveaxis(pixels, -1, 0).copy(), photometric="rgb", planarconfig="separate", byteorder=">"
+    )
+    expected = pixels[..., :3].max(2)
+    swapped = pixels[..., [2, 1, 0, 3][:channels]]
+    for data in (coded(".png", swapped), tiff(pixels, photometric="rgb"), big_endian_planes):
+        read, _ = read_channel(data, "a file")
+        assert read.dtype == dtype and np.array_equal(read, expected)
 
 
 def test_alpha_is_ignored_and_said():
@@ -204,7 +220,7 @@ def test_refusals(data, words):
 
 
 def test_a_bomb_is_not_unpacked(monkeypatch):
-    monkeypatch.setattr(imageio, "_MAX_UNPACKED", 2**20)
+    monkeypatch.setattr(decoding, "_MAX_UNPACKED", 2**20)
     read_channel(bomb(2**19), "x")
     with pytest.raises(FieldError, match="more than 1 MiB when unpacked"):
         read_channel(bomb(2**20), "x")
@@ -219,7 +235,7 @@ def test_a_bomb_in_a_strip_is_not_unpacked(monkeypatch):
     full = with_tag(with_tag(data + packed, 273, at), 279, len(packed))
     assert (start, length) != (at, len(packed))
     assert not read_channel(full, "x")[0].any()
-    monkeypatch.setattr(imageio, "_MAX_UNPACKED", 2**20)
+    monkeypatch.setattr(decoding, "_MAX_UNPACKED", 2**20)
     with pytest.raises(FieldError, match="the TIFF holds more than its pixels"):
         read_channel(full, "x")
 

@@ -287,6 +287,45 @@ def test_whole():
     torch.testing.assert_close(regions.max(features), ones.max(features))
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("over", ["grid", "cell"])
+@pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-6), (torch.float64, 1e-13)])
+def test_pooling_few_entries_or_many_is_the_definition(layout, over, dtype, near):
+    """Negative features, images out of order, one without regions, regions without weight."""
+    generator = torch.Generator().manual_seed(3)
+    features = torch.randn(4, 37, 9, 7, generator=generator, dtype=dtype)
+    features = features.contiguous(memory_format=layout)
+    many = torch.rand(40, 9, 7, generator=generator)
+    few = many * (torch.rand(40, 9, 7, generator=generator) < 0.1)
+    few[[0, 17, 39]] = 0
+    few[5] = 1
+    image = torch.randint(0, 3, (40,), generator=generator)
+    for weights in (few, many):
+        regions = Regions(weights, image, over=over)
+        maps = features[image].double() * weights.double()[:, None]
+        means = maps.mean((2, 3))
+        if over == "cell":
+            means = maps.sum((2, 3)) / weights.double().sum((1, 2))[:, None].clamp(min=1e-30)
+        torch.testing.assert_close(regions.mean(features).double(), means, rtol=0, atol=near)
+        exact = features[image] * weights.to(dtype)[:, None]
+        assert torch.equal(regions.max(features), exact.amax((2, 3)))
+    assert Regions(few, image)._is_sparse and not Regions(many, image)._is_sparse
+    none = Regions(torch.zeros(0, 9, 7), [], over=over)
+    assert none.mean(features).shape == none.max(features).shape == (0, 37)
+
+
+def test_pooling_has_the_gradients_of_the_definition():
+    weights = torch.zeros(5, 4, 3)
+    weights[[0, 1, 1, 4], [0, 2, 3, 1], [0, 1, 1, 2]] = torch.tensor([0.5, 1.0, 0.25, 0.75])
+    image = torch.tensor([1, 0, 0, 1, 1])
+    features = torch.randn(2, 6, 4, 3, dtype=torch.float64, requires_grad=True)
+    for over in ("grid", "cell"):
+        regions = Regions(weights, image, over=over)
+        assert regions._is_sparse
+        assert torch.autograd.gradcheck(regions.mean, (features,))
+        assert torch.autograd.gradcheck(regions.max, (features,))
+
+
 def test_support_lists_what_is_not_zero():
     weights = torch.tensor([[[0, 0.5], [0, 0]], [[0, 0], [0, 0]], [[1, 0], [0, 0.25]]])
     support = Regions(weights, [4, 1, 2]).support

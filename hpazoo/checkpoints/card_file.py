@@ -18,7 +18,7 @@ from hpazoo.normalize import NORMALIZATIONS
 
 Json = dict[str, Any]
 
-ROLES = ("classifier", "embeddings", "segmentation")
+ROLES = ("classifier", "embeddings", "backbone", "segmentation")
 STATUSES = ("released", "unavailable", "not-loadable")
 
 _CARD: dict[str, tuple[type, ...]] = {
@@ -176,8 +176,9 @@ def _card(entry: Json, data_sets: Json) -> Iterator[str]:
         if builds is not None or seen is not None:
             yield "'builds' and 'input' are for networks that a spec can name"
         return
-    if builds is None or set(builds) != {"backbone", "head"}:
-        yield "'builds' needs backbone and head"
+    parts = ("backbone",) if role == "backbone" else ("backbone", "head")
+    if builds is None or set(builds) != set(parts):
+        yield f"'builds' needs {' and '.join(parts)}"
     else:
         for key, part in builds.items():
             name = part.get("type") if isinstance(part, dict) else part

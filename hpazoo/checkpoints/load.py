@@ -40,7 +40,7 @@ def load_checkpoint(
     start
         Load it to start a training. Weights for another number of classes or another list of them
         are then taken, and so is a first layer for 3 channels, whose further channels begin as
-        copies of red.
+        copies of red. A file without any head is taken too; the model's stays as it is.
     class_map
         With `start`, fill the rows of the model's classes from those of the file's that lead to
         them (`registry/classes.yaml`, else by equal names), the mean of several. Otherwise, and
@@ -78,12 +78,21 @@ class _Loading:
             ignored.append(key)
             del tensors[key]
         missing = [key for key, value in self.own.items() if key not in tensors and value.numel()]
-        may_lack = [key for key in missing if key.endswith(COUNTER) or _of_training(key)]
-        self._check_names([key for key in missing if key not in may_lack], tensors)
+        headless = self._is_headless(tensors)
+        may_lack = [
+            key
+            for key in missing
+            if key.endswith(COUNTER)
+            or _of_training(key)
+            or (headless and self.start and _of_head(key))
+        ]
+        self._check_names([key for key in missing if key not in may_lack], tensors, headless)
         backbone = getattr(self.model, "backbone", None)
         if why := other_variant(self.weights, backbone):
             raise CheckpointError(f"{self.path} does not fit: {why}")
         stem, mapped, fresh, reset = self._fit(tensors)
+        if headless and self.classes is not None:
+            fresh = self.classes.names
         used = {key: self._checked(key, value) for key, value in tensors.items()}
         self.model.load_state_dict(used, strict=False)
         return LoadReport(
@@ -91,7 +100,7 @@ class _Loading:
             name,
             used=tuple(key for key in used if key not in reset),
             ignored=tuple(ignored),
-            missing=tuple(may_lack),
+            missing=tuple(key for key in may_lack if not headless or not _is_new(key)),
             reset=tuple(reset),
             disagreeing=tuple(disagreeing),
             widened=tuple(stem),
@@ -109,6 +118,8 @@ class _Loading:
             except ComponentError:
                 # A broken package of somebody else must not stop what it has no part in.
                 continue
+            if meet := getattr(form, "meet", None):
+                meet(self.model)  # names alone do not tell whose file it is
             if form.recognises(self.state):
                 return name, form
         raise CheckpointError(
@@ -141,10 +152,24 @@ class _Loading:
         no_classes = self.classes is not None and not len(self.classes)
         return no_classes and bool(class_tensors({key: value}, {key: own}, 0))
 
-    def _check_names(self, missing: list[str], tensors: Mapping[str, Tensor]) -> None:
+    def _is_headless(self, tensors: Mapping[str, Tensor]) -> bool:
+        """Whether the model has a head with weights and the file is of a backbone alone."""
+        is_needed = any(_of_head(key) and not _of_training(key) for key in self.own)
+        is_whole = self.state.card is not None or any(map(_of_head, tensors))
+        return is_needed and bool(tensors) and not is_whole
+
+    def _check_names(
+        self, missing: list[str], tensors: Mapping[str, Tensor], headless: bool
+    ) -> None:
         unexpected = [key for key in tensors if key not in self.own]
         if not missing and not unexpected:
             return
+        if headless and not unexpected and all(map(_of_head, missing)):
+            raise CheckpointError(
+                f"{self.path} holds {describe(self.weights)} for other purposes: the backbone "
+                "fits, but there is no head for locations in it, expected one; a training can "
+                "start from it, or take a file of weights that were trained for locations"
+            )
         problems = []
         if missing:
             problems.append(f"{len(missing)} tensors of the model are not in it: {_some(missing)}")
@@ -274,6 +299,15 @@ def _with_program(model: nn.Module, path: Path) -> LoadReport:
         raise CheckpointError(f"{path} does not fit: {error}") from error
     lacking = tuple(key for key, _ in model.named_parameters() if key.startswith("head."))
     return LoadReport(path, "program", missing=lacking, sha256=program.sha256)
+
+
+def _of_head(key: str) -> bool:
+    return key.startswith("head.")
+
+
+def _is_new(key: str) -> bool:
+    """Counters of a head that is not in the file are nothing that the file lacks."""
+    return _of_head(key) and key.endswith(COUNTER)
 
 
 def _of_training(key: str) -> bool:

@@ -17,7 +17,18 @@ INTERRUPTED = 130
 class _Commands(click.Group):
     """Commands by name; the module of one is imported when it is asked for."""
 
-    names = ("run", "validate", "list", "show", "checkpoints", "plugins", "schema", "new")
+    names = (
+        "run",
+        "split",
+        "evaluate",
+        "validate",
+        "list",
+        "show",
+        "checkpoints",
+        "plugins",
+        "schema",
+        "new",
+    )
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.names)

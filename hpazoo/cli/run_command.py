@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpazoo.cli import options
+from hpazoo.cli import evaluate_command, options, split_table
 from hpazoo.runner.options import PRECISIONS, Options, wait_passively
+from hpazoo.runner.stages import LAST, STAGES, check_stage
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hpazoo.runner.run import Run
+    from hpazoo.runner.finished import Run
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -25,11 +26,15 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--out", type=FOLDER, help="Folder of the run [default: runs/NAME].")
 @options.settings
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N fields.")
-@click.option("--until", metavar="STAGE", help="Stop after segment, predict or outputs.")
+@click.option("--until", metavar="STAGE", help=f"Stop after {', '.join(STAGES[:-1])}.")
+@click.option("--reuse", type=FOLDER, help="Take folds that another run trained from the same.")
 @click.option("--fresh", is_flag=True, help="First remove what earlier runs left in the folder.")
 @click.option("--random-weights", is_flag=True, help="Try shapes without weights; stamped.")
 @click.option("--device", help="auto, cpu, cuda, cuda:1, mps [default: auto].")
 @click.option("--workers", type=click.IntRange(0, 256), help="Processes that read and segment.")
+@click.option(
+    "--processes", type=click.IntRange(1, 1024), help="Share a training [default: one per GPU]."
+)
 @click.option("--batch-size", type=click.IntRange(1, 4096), help="Views in a network's batch.")
 @click.option("--precision", type=click.Choice(PRECISIONS), help="Of the network [default: 32].")
 @click.option(
@@ -47,10 +52,12 @@ def command(
     settings: tuple[str, ...],
     limit: int | None,
     until: str | None,
+    reuse: Path | None,
     fresh: bool,
     random_weights: bool,
     device: str | None,
     workers: int | None,
+    processes: int | None,
     batch_size: int | None,
     precision: str | None,
     accelerate: str | None,
@@ -63,10 +70,10 @@ def command(
     Stopped at any moment, the same command goes on where it was.
     """
     wait_passively()
-    from hpazoo.runner.run import check_stage, run
+    from hpazoo.runner.run import run
     from hpazoo.spec import load
 
-    stage = check_stage(until or "outputs")
+    stage = check_stage(until) if until else LAST
     loaded = load(spec, settings=settings, images=images)
     for warning in loaded.warnings:
         click.echo(warning.as_text(), err=True)
@@ -74,6 +81,8 @@ def command(
         data=data,
         device=device,
         workers=workers,
+        processes=processes,
+        reuse=reuse,
         batch_size=batch_size,
         precision=precision,
         limit=limit,
@@ -84,7 +93,11 @@ def command(
     )
     finished = run(loaded, out, how, until=stage, fresh=fresh, quiet=quiet)
     if not quiet:
+        if finished.split is not None:
+            split_table.show(finished.split)
         _summary(finished)
+        for evaluation in finished.evaluations:
+            evaluate_command.show(evaluation)
     if profile:
         from hpazoo.cli.profile_table import show
 
@@ -117,8 +130,9 @@ def _summary(run: Run) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=100)
-    used = run.fields - len(run.set_aside)
-    console.print(f"\n{used} of {run.fields} fields done", markup=False, soft_wrap=True)
+    if run.fields:
+        used = run.fields - len(run.set_aside)
+        console.print(f"\n{used} of {run.fields} fields done", markup=False, soft_wrap=True)
     counts = run.calls()
     if counts:
         cells = run.cells

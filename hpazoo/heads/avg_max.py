@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hpazoo.heads import heads
+from hpazoo.heads._linear import Linear
 from hpazoo.parameters import Range
 from hpazoo.regions import Regions
 
@@ -37,13 +38,15 @@ class AvgMax(nn.Module):
         super().__init__()
         self.dropout = dropout
         self.bn1 = nn.BatchNorm1d(2 * features)
-        self.fc1 = nn.Linear(2 * features, features)
+        self.fc1 = Linear(2 * features, features)
         self.bn2 = nn.BatchNorm1d(features)
         self.logit = nn.Linear(features, classes)
 
     def forward(self, features: Tensor, regions: Regions) -> tuple[Tensor, Tensor]:
         """Feature map (B, F, h, w), N regions -> logits (N, classes), embedding (N, F)."""
         regions.check(features)
+        if not regions.is_whole:  # both gather positions, whose features should lie side by side
+            features = features.contiguous(memory_format=torch.channels_last)
         pooled = torch.cat([regions.mean(features), regions.max(features)], dim=1)
         hidden = functional.dropout(self.bn1(pooled), self.dropout, self.training)
         embedding: Tensor = self.bn2(functional.relu(self.fc1(hidden)))

@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from hpazoo.class_table import read_class_table
 from hpazoo.classes import ClassList
 from hpazoo.errors import UsageError
 from hpazoo.parameters import FilePath
 from hpazoo.paths import user_path
 from hpazoo.postprocessors import Seen, postprocessors
-from hpazoo.postprocessors._class_table import read_class_table
 from hpazoo.probability import LEAST, logit, sigmoid
 
 _BINS = 1 << 16

@@ -6,8 +6,9 @@ import difflib
 import os
 from pathlib import Path
 
+from hpazoo.atlas_ids import SUFFIXES
 from hpazoo.errors import HpazooError
-from hpazoo.readers._field_names import SUFFIXES, channel_of
+from hpazoo.readers._field_names import channel_of
 
 Found = dict[str, dict[str, list[Path]]]
 """Field id -> channel -> the files that claim it."""

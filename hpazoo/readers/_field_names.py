@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from hpazoo.atlas_ids import keys
+from hpazoo.atlas_ids import SUFFIXES, bare_id, keys
 from hpazoo.fields import CHANNELS
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".tif.gz", ".tiff.gz")
 
 _CHANNEL = "|".join(CHANNELS)
 _SUFFIX = "|".join(map(re.escape, SUFFIXES))
@@ -18,9 +16,6 @@ _FILE = re.compile(
 )
 # `800_A6_1_blue_red_green.jpg` is a composite of the atlas, not the green of `800_A6_1_blue_red`.
 _COMPOSITE = re.compile(rf".+_({_CHANNEL})", re.IGNORECASE | re.DOTALL)
-_AFTER_ID = re.compile(
-    rf"((_({_CHANNEL}))+|_mask|_cell_mask|_segmentation)?({_SUFFIX}|\.npy)?\Z", re.IGNORECASE
-)
 
 
 def channel_of(name: str) -> tuple[str, str] | None:
@@ -29,12 +24,6 @@ def channel_of(name: str) -> tuple[str, str] | None:
     if match is None or _COMPOSITE.fullmatch(match["id"]):
         return None
     return match["id"], match["channel"].lower()
-
-
-def bare_id(text: str) -> str:
-    """What is left of a path or a file's name without folder, channels and suffix."""
-    name = re.split(r"[/\\]", text.rstrip("/\\"))[-1]
-    return _AFTER_ID.sub("", name, count=1) or name
 
 
 class NearIds:
@@ -52,9 +41,14 @@ class NearIds:
             for key in keys(name):
                 self._by_key.setdefault(key, name)
 
-    def hint(self, wanted: str) -> str:
-        """`; did you mean 'x'?` or nothing."""
+    def find(self, wanted: str) -> str | None:
+        """The id that was meant, if one was."""
         for key in (*keys(wanted), *keys(bare_id(wanted))):
             if key in self._by_key:
-                return f"; did you mean '{self._by_key[key]}'?"
-        return ""
+                return self._by_key[key]
+        return None
+
+    def hint(self, wanted: str) -> str:
+        """`; did you mean 'x'?` or nothing."""
+        near = self.find(wanted)
+        return "" if near is None else f"; did you mean '{near}'?"

@@ -8,14 +8,17 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from hpazoo.errors import FieldError, HpazooError
+from hpazoo.atlas_ids import SUFFIXES
+from hpazoo.classes import ClassList, class_list
+from hpazoo.errors import FieldError, HpazooError, UsageError
 from hpazoo.fields import CHANNELS, Field
 from hpazoo.imageio import read_channel
-from hpazoo.parameters import FilePath, Range
+from hpazoo.labels import LabelTable, read_labels
+from hpazoo.parameters import ClassName, FilePath, Range
 from hpazoo.paths import user_path
 from hpazoo.readers import readers
 from hpazoo.readers._channel_files import Found, find_channel_files
-from hpazoo.readers._field_names import SUFFIXES, NearIds
+from hpazoo.readers._field_names import NearIds
 from hpazoo.readers._id_list import read_id_list
 from hpazoo.readers._intensity import to_uint8
 
@@ -54,9 +57,18 @@ class HpaFiles:
     missing_yellow
         What a field without a file of its yellow channel does: `red` uses the red one in its place
         and notes it; `refuse` sets the field aside, as without any other channel.
+    labels
+        Table of the images' labels, to learn from: a CSV or TSV with a column `ID` (or `field`),
+        and their numbers or names in `Label`, `Target` or `locations`, joined by `|` or blanks, or
+        a column of 0 and 1 per class.
+    labels_in
+        List of classes that the table is written in, where that is not the spec's: labels are
+        mapped, and images whose labels all have no counterpart are left out. `null`: the spec's.
+    exclude
+        Classes; images that show any of them are not learned from.
     """
 
-    gives: ClassVar[tuple[str, ...]] = ()
+    gives: ClassVar[tuple[str, ...]] = ("labels",)
 
     def __init__(
         self,
@@ -67,12 +79,24 @@ class HpaFiles:
         pixel_size: Annotated[float, Range(gt=0)] | None = 0.08,
         intensity: Literal["percentile", "fixed", "none"] = "percentile",
         missing_yellow: Literal["red", "refuse"] = "red",
+        labels: FilePath | None = None,
+        labels_in: Literal["hpa-2018", "hpa-2021"] | None = None,
+        # The grammar of parameters writes a default as it stands in a spec; it is only read.
+        exclude: list[ClassName] = [],  # noqa: B006
     ) -> None:
         self.root = user_path(data, root)
         self.id_list = None if ids is None else user_path(data, ids)
         self.pixel_size = pixel_size
         self.intensity = intensity
         self.missing_yellow = missing_yellow
+        self.label_table = None if labels is None else user_path(data, labels)
+        self.labels_in = labels_in
+        self.exclude = tuple(exclude)
+        if labels is None and (labels_in or exclude):
+            raise UsageError(
+                f"reader 'hpa-files': '{'labels_in' if labels_in else 'exclude'}' is said of a "
+                "table of labels, but 'labels' names none"
+            )
         self._found: Found | None = None
         self._near: NearIds | None = None
 
@@ -94,6 +118,16 @@ class HpaFiles:
                 f"{', '.join(sorted(self._found)[:3])}{self._hint(listed[0])}"
             )
         return listed
+
+    def labels(self, classes: ClassList) -> LabelTable:
+        """The table of labels, also of images that have no files here; HpazooError without one."""
+        if self.label_table is None:
+            raise HpazooError(
+                f"the images in {self.root} have no labels; add 'labels: FILE', a table of ids and "
+                "labels, to the reader 'hpa-files'"
+            )
+        written = class_list(self.labels_in) if self.labels_in else None
+        return read_labels(self.label_table, classes, written_in=written, exclude=self.exclude)
 
     def stamp(self, field_id: str) -> str:
         """Digest of the names, sizes and times of the field's files."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 import cv2
 import numpy as np
 
-from hpazoo.errors import FieldError, did_you_mean
+from hpazoo.classes import ClassList, class_list, has_map
+from hpazoo.errors import FieldError, UsageError, did_you_mean
 from hpazoo.fields import Field
 from hpazoo.geometry import cells_of
+from hpazoo.labels import LabelTable, map_labels
 from hpazoo.parameters import Range
 from hpazoo.readers import readers
 from hpazoo.readers._drawing import Rng, noise
@@ -36,6 +39,22 @@ _FLOOR = 0.4  # brightness that 255 stands for at least; else empty channels bec
 _SMALLEST = 345.0  # px at 512: 5500 px at 2048, below which the atlas counts no cell
 
 
+@dataclass(frozen=True)
+class _Scene:
+    """A drawn field before it is photographed.
+
+    `light` (4, H, W) float32; `masks` (H, W) int32 with the `truth` of its cells; `rng` as it was
+    left, for the noise.
+    """
+
+    rng: Rng
+    light: np.ndarray
+    plate: Plate
+    well: Well
+    masks: np.ndarray
+    truth: dict[int, tuple[str, ...]]
+
+
 @readers.register
 class Synthetic:
     """Draw fields with known cells and known locations, for trying things without data.
@@ -56,7 +75,7 @@ class Synthetic:
         Another seed draws other cell lines, proteins and cells.
     """
 
-    gives: ClassVar[tuple[str, ...]] = ("masks", "truth")
+    gives: ClassVar[tuple[str, ...]] = ("masks", "truth", "labels")
 
     def __init__(
         self,
@@ -80,6 +99,43 @@ class Synthetic:
 
     def read(self, field_id: str) -> Field:
         """The field with its label image and truth (cells whose location can be told)."""
+        scene = self._draw(field_id)
+        pixels = self._photograph(scene)
+        return Field(
+            field_id,
+            pixels,
+            0.08 * 2048 / self.size,
+            ("drawn, not photographed",),
+            hashlib.sha256(pixels.tobytes() + scene.masks.tobytes()).hexdigest(),
+            scene.masks,
+            scene.truth,
+        )
+
+    def labels(self, classes: ClassList) -> LabelTable:
+        """What the cells of each field show together; `Negative` where none shows a location.
+
+        Fields without a cell whose location can be told are not there. Draws all fields, and
+        photographs none.
+        """
+        own = class_list("hpa-2021")
+        if not has_map(own.name, classes.name):
+            raise UsageError(
+                f"reader 'synthetic' draws the classes of {own.name}, which no map leads to "
+                f"{classes.name}"
+            )
+        ids = self.ids()
+        shown = np.zeros((len(ids), len(own)), bool)
+        for row, field_id in enumerate(ids):
+            for names in self._draw(field_id).truth.values():
+                shown[row, [own.index(name) for name in names]] = True
+        told, negative = shown.any(axis=1), own.index("Negative")
+        shown[:, negative] &= shown.sum(axis=1) == 1
+        dark = [f"{int((~told).sum())} drawn fields have no cell whose location can be told"]
+        table = LabelTable(own, tuple(ids), shown, source=f"{len(ids)} drawn fields")
+        table = table.take(np.flatnonzero(told).tolist(), *(dark if not told.all() else ()))
+        return map_labels(table, classes)
+
+    def _draw(self, field_id: str) -> _Scene:
         places = self._places()
         if field_id not in places:
             raise FieldError(f"no drawn field {field_id}{did_you_mean(field_id, places)[:300]}")
@@ -98,18 +154,9 @@ class Synthetic:
             for item in placed
             if (names := _draw_cell(rng, item, well, canvas)) is not None
         }
-        pixels = self._photograph(rng, canvas[:, inner, inner], plate, well)
         masks, numbers = _renumber(labels[inner, inner], _SMALLEST * (self.size / 512) ** 2)
         kept = {numbers[label]: names for label, names in truth.items() if label in numbers}
-        return Field(
-            field_id,
-            pixels,
-            0.08 * 2048 / self.size,
-            ("drawn, not photographed",),
-            hashlib.sha256(pixels.tobytes() + masks.tobytes()).hexdigest(),
-            masks,
-            kept,
-        )
+        return _Scene(rng, canvas[:, inner, inner], plate, well, masks, kept)
 
     def _places(self) -> dict[str, tuple[int, int, int]]:
         """Id -> plate, well and field numbers, in the order in which more fields are added."""
@@ -128,12 +175,13 @@ class Synthetic:
         deal, card = divmod(plate * len(_WELLS) + well, len(PATTERNS))
         return list(PATTERNS)[int(self._rng(0, deal).permutation(len(PATTERNS))[card])]
 
-    def _photograph(self, rng: Rng, scene: np.ndarray, plate: Plate, well: Well) -> np.ndarray:
-        """(4, H, W) float brightness -> uint8: optics, background, noise, and export to 8 bit."""
+    def _photograph(self, scene: _Scene) -> np.ndarray:
+        """Brightness -> uint8: optics, background, noise, and export to 8 bit."""
+        rng, plate, well = scene.rng, scene.plate, scene.well
         unit = self.size / 512
-        pixels = np.empty(scene.shape, np.uint8)
+        pixels = np.empty(scene.light.shape, np.uint8)
         for channel in range(4):
-            light = cv2.GaussianBlur(scene[channel], (0, 0), plate.blur * unit)
+            light = cv2.GaussianBlur(scene.light[channel], (0, 0), plate.blur * unit)
             light += plate.background
             if channel == 1:
                 texture = noise(rng, light.shape, well.texture_scale * unit)

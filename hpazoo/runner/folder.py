@@ -7,6 +7,7 @@ carry a key: the digest of everything they were made from. A part whose key diff
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import shutil
@@ -113,7 +114,7 @@ class RunFolder:
 
     def _clear(self, lock: Mapping[str, Any]) -> None:
         """Remove what runs write, and nothing else."""
-        for name in ("masks", "members", "old"):
+        for name in ("masks", "members", "models", "embeddings", "evaluation", "old"):
             shutil.rmtree(self.path / name, ignore_errors=True)
         for path in (*self.outputs(lock), self.set_aside, self.profile, self.lock):
             if path.is_dir():
@@ -137,6 +138,11 @@ class RunFolder:
     def release(self) -> None:
         """Let other processes work on the folder."""
         self._held.close()
+
+    def write_log(self, text: str) -> None:
+        with self.log.open("a", encoding="utf-8") as file:
+            now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+            file.write(f"{now} {text}\n")
 
     def member_part(self, member: str, shard: Shard) -> Path:
         return self.path / "members" / member / f"part-{shard.number:05d}.parquet"

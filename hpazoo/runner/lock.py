@@ -73,6 +73,11 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
+def weights_in(files: Mapping[str, Sequence[Path]]) -> dict[str, list[tuple[str, str]]]:
+    """Files of weights of each model, with their digests."""
+    return {model: [(str(file), sha256(file)) for file in found] for model, found in files.items()}
+
+
 def versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str]:
     """Installed versions of packages; those that are not there are left out."""
     found = {}

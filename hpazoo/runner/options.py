@@ -33,6 +33,10 @@ class Options:
     random_weights: bool = False
     accelerate: str | None = None
     """Accelerator that runs the backbones."""
+    processes: int | None = None
+    """Processes that share a training, one per GPU."""
+    reuse: Path | None = None
+    """Folder of another run, whose trained folds are taken where they were made from the same."""
     cache: Path | None = None
     """Folder that keeps decoded fields; of no effect on any result, so it is in no lock."""
     profile: bool = False
@@ -56,6 +60,7 @@ class Settings:
     limit: int | None
     random_weights: bool
     accelerate: str | None = None
+    processes: int = 1
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -86,6 +91,7 @@ def decide(options: Options, locked: dict[str, Any]) -> Settings:
         limit=chosen("limit"),
         random_weights=bool(options.random_weights or locked.get("random_weights")),
         accelerate=_accelerator(chosen("accelerate"), device, str(chosen("precision") or "32")),
+        processes=int(chosen("processes") or _together() or _devices(device)),
     )
 
 
@@ -93,6 +99,20 @@ def shard_size(fields: int) -> int:
     """Fields in a shard of a run of so many."""
     least, most = SHARD_SIZE
     return min(most, max(least, -(-fields // SHARDS)))
+
+
+def _together() -> int:
+    """Processes that `torchrun` started."""
+    return int(os.environ.get("WORLD_SIZE", "0")) if "TORCHELASTIC_RUN_ID" in os.environ else 0
+
+
+def _devices(device: str) -> int:
+    """GPUs that a training may use: all, or the one that is named."""
+    if device != "cuda":
+        return 1
+    import torch
+
+    return max(1, torch.cuda.device_count())
 
 
 def cores() -> int:
@@ -114,7 +134,7 @@ def wait_passively() -> None:
 
 def _check(options: Options) -> None:
     """The command line checks its own; these words are for those who call from Python."""
-    for name, least in (("workers", 0), ("batch_size", 1), ("limit", 1)):
+    for name, least in (("workers", 0), ("batch_size", 1), ("limit", 1), ("processes", 1)):
         value = getattr(options, name)
         if value is not None and (not isinstance(value, int) or value < least):
             raise UsageError(f"{name} must be a whole number of at least {least}, not {value!r}")

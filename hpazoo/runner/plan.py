@@ -12,6 +12,7 @@ from typing import Any
 import hpazoo
 from hpazoo.accelerators import packages_of
 from hpazoo.checkpoints import sha256
+from hpazoo.readers import without_labels
 from hpazoo.runner.folder import RunFolder, Shard, digest
 from hpazoo.runner.options import Settings
 from hpazoo.runner.worker import Task
@@ -93,7 +94,7 @@ def make_plan(
     plans = []
     for shard in shards:
         stamps = [[field, stamp(field)] for field in shard.fields]
-        sources = [spec.resolved["images"], spec.resolved["masks"]]
+        sources = [without_labels(spec.resolved["images"]), spec.resolved["masks"]]
         run_by = [dict(programs), settings.device] if programs else []
         segmented = digest("segment", VERSION, sources, stamps, dict(code), run_by)
         keys = {name: _member_key(spec, name, settings, weights, segmented) for name in look_of}
@@ -118,7 +119,8 @@ def _member_key(
     torch = version("torch")
     member = next(m for m in spec.members if m.name == name)
     model = dict(spec.resolved["models"][member.model])
-    model.pop("checkpoint", None)
+    for origin in ("checkpoint", "train"):
+        model.pop(origin, None)
     random = member.model if not weights[member.model] else ""
     how: list[Any] = [settings.device, settings.threads, settings.batch_size, settings.precision]
     how.append(_accelerated(settings.accelerate))

@@ -53,12 +53,18 @@ class Ready:
             return f"missing: {error}"
 
 
-def preflight(spec: Spec, settings: Settings, folder: Path, models: Collection[str]) -> Ready:
+def preflight(
+    spec: Spec,
+    settings: Settings,
+    folder: Path,
+    models: Collection[str],
+    missing: Sequence[str] = (),
+) -> Ready:
     """Find all that is needed, the weights of these models among it; MissingError lists what is
-    not there.
+    not there, `missing` before it.
     """
     data = Path(settings.data)
-    items: list[str] = []
+    items = list(missing)
     reader: Reader = readers.build(spec.resolved["images"], data)
     segmenter = build_segmenter(spec.resolved["masks"], data, settings.device)
     fields: list[str] = []
@@ -69,12 +75,12 @@ def preflight(spec: Spec, settings: Settings, folder: Path, models: Collection[s
     if fields:
         items.extend(_masks(segmenter, fields))
         items.extend(_disk(folder, len(fields)))
-    programs, missing = program_files(spec)
-    items.extend(missing)
+    programs, lacking = program_files(spec)
+    items.extend(lacking)
     tables: dict[str, str] = {}
     if models:
-        tables, missing = table_files(spec, data)
-        items.extend(missing)
+        tables, lacking = table_files(spec, data)
+        items.extend(lacking)
     files: dict[str, list[Path]] = {}
     for name in models:
         try:

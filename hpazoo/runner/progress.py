@@ -14,6 +14,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from hpazoo.runner.folder import RunFolder
+
 
 class FieldProgress:
     """A bar on a terminal, now and then a line elsewhere, nothing when quiet."""
@@ -62,5 +64,19 @@ class FieldProgress:
             self.say(f"{self.done} of {self.total} fields")
 
     def say(self, text: str) -> None:
+        if not self.quiet:
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class Telling:
+    """Says what a run does, to whoever watches and to its log."""
+
+    def __init__(self, folder: RunFolder, quiet: bool) -> None:
+        self.folder = folder
+        self.quiet = quiet
+        self.console = Console(stderr=True)
+
+    def __call__(self, text: str) -> None:
+        self.folder.write_log(text)
         if not self.quiet:
             self.console.print(text, markup=False, highlight=False, soft_wrap=True)

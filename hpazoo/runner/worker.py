@@ -7,11 +7,8 @@ parent is gone ends at its next message.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import pickle
-import signal
 import struct
 import sys
 import traceback
@@ -28,6 +25,7 @@ from hpazoo.fields import Cells, Field, FieldRecord, Input, View
 from hpazoo.geometry import cells_of
 from hpazoo.imageio import label_image_suffix, read_label_image, write_label_image
 from hpazoo.nuclei import nucleus_areas
+from hpazoo.processes import end_with_parent
 from hpazoo.readers import Reader, readers
 from hpazoo.registry import load_file
 from hpazoo.runner.profile import Stopwatch
@@ -237,7 +235,7 @@ def main() -> None:
     import cv2
 
     cv2.setNumThreads(1)
-    _end_with_parent()
+    end_with_parent()
     incoming, outgoing = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:
@@ -247,15 +245,3 @@ def main() -> None:
                 send(outgoing, message)
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
         os._exit(0)
-
-
-def _end_with_parent() -> None:
-    """Linux ends this process with its parent, even in the middle of a read that hangs.
-
-    Elsewhere it ends when it next sends or receives.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    end_of_parent = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(end_of_parent, signal.SIGKILL)

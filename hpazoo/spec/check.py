@@ -33,11 +33,6 @@ _BOUNDS = {
     "exclusiveMinimum": "more than",
     "exclusiveMaximum": "less than",
 }
-_LATER = {
-    ("a model", "train"): "predicts; it does not train yet",
-}
-"""Keys of the spec language that this version does not run yet, by their owner."""
-
 _QUOTE = "put it in quotes"
 _EMPTY = {
     "minItems": "name at least one, or remove the key",
@@ -165,8 +160,6 @@ def _unknown_keys(
         cure = f"did you mean '{meant[key]}'?" if key in meant else ""
         if key.startswith(f"{meant.get(key)}:"):
             cure = "a space is missing after ':'"
-        if later := _LATER.get((schema["x-owner"], key)):
-            cure = f"hpazoo {_version()} {later}"
         place = document.key_place((*path, key))
         yield Problem(f"unknown key '{_short(key)}' for {owner}", place, cure, tuple(notes))
 

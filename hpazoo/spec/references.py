@@ -32,6 +32,7 @@ from hpazoo.spec.shapes import (
     used_components,
 )
 from hpazoo.spec.strict_yaml import Document, Path
+from hpazoo.spec.training_rules import training_problems
 
 __all__ = ["reference_problems", "used_components"]
 
@@ -63,7 +64,7 @@ class _References:
         yield from self.masks()
         yield from self.outputs()
         yield from self.embedded()
-        yield from self.labelled()
+        yield from training_problems(self.document, self.spec)
 
     def component(self, kind: str, path: Path, config: Any) -> Iterator[Problem]:
         """The component is there, and the options that name something name what exists."""
@@ -128,11 +129,11 @@ class _References:
         elif reference == "card" and value not in card_names():
             yield Problem(f"unknown card '{value}'", place, hint(value, card_names()))
         elif reference == "embeddings" and not looks_like_path(value):
-            names = [*map(str, self.models), *card_names()]
-            if value not in names:
+            known_names = [*map(str, self.models), *card_names()]
+            if value not in known_names:
                 text = f"no model of this spec and no card is called '{value}'"
                 note = "embeddings: a model of the spec, a card, or the path of a Parquet file"
-                yield Problem(text, place, hint(value, names), (note,))
+                yield Problem(text, place, hint(value, known_names), (note,))
             elif value not in self.models:
                 yield from self.embedding_card(value, place)
 
@@ -140,22 +141,6 @@ class _References:
         card = find_card(name)
         if card is not None and (card.role == "segmentation" or not card.is_loadable):
             yield Problem(f"card '{name}' gives no embeddings: {card.title}", place)
-
-    def labelled(self) -> Iterator[Problem]:
-        """Images to learn from come with labels."""
-        training = self.spec.get("training")
-        images = training.get("images") if isinstance(training, dict) else None
-        for index, config in enumerate(listing(images)):
-            reader = known("readers", config)
-            if reader is None:
-                continue
-            name, options = split(config)
-            place = self.document.place(("training", "images", index))
-            if "labels" not in reader.gives:
-                yield Problem(f"reader '{name}' gives no labels to learn from", place)
-            elif "labels" in reader.parameters and options.get("labels") is None:
-                text = f"the images of '{name}' come without labels"
-                yield Problem(text, place, "add 'labels: FILE', a table of ids and labels")
 
     def of_outlines(self, name: str, path: Path) -> Iterator[Problem]:
         """A segmenter's card is of a segmenter."""

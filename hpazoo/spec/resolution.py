@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hpazoo.checkpoints.cards import find_card
 from hpazoo.fields import Input
+from hpazoo.recipe import Recipe
 from hpazoo.registry import split_config
 from hpazoo.spec.catalog import description
 from hpazoo.spec.shapes import DEFAULTS, OUTPUTS, embedded_members, member_name, named_members
@@ -26,6 +27,8 @@ class Model:
     """None: it gives embeddings only."""
     checkpoint: str | None
     map_classes: str | None
+    recipe: Recipe | None = None
+    """How it is trained where its checkpoint is not to be had."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,16 @@ def _model(name: str, data: Json, classes: str) -> Model:
         else data.get("classes") or (card.classes if card else None) or classes,
         checkpoint=checkpoint,
         map_classes=data.get("map_classes"),
+        recipe=_recipe(data["train"]) if "train" in data else None,
+    )
+
+
+def _recipe(data: Json) -> Recipe:
+    recipe = Recipe(**data)
+    return replace(
+        recipe,
+        loss=_full("losses", recipe.loss),
+        augment=[_full("augmentations", config) for config in recipe.augment],
     )
 
 
@@ -108,6 +121,8 @@ def _model_json(model: Model) -> Json:
     for key in ("classes", "checkpoint", "map_classes"):
         if getattr(model, key) is not None:
             out[key] = getattr(model, key)
+    if model.recipe is not None:
+        out["train"] = asdict(model.recipe)
     return out
 
 

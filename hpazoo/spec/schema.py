@@ -13,7 +13,8 @@ from typing import Any
 from hpazoo import discovery
 from hpazoo.classes import class_list_names
 from hpazoo.normalize import NORMALIZATIONS
-from hpazoo.parameters import Json
+from hpazoo.parameters import Json, parameters_of
+from hpazoo.recipe import Recipe
 from hpazoo.registry import KINDS
 from hpazoo.spec.catalog import Description, components, description
 from hpazoo.spec.shapes import DEFAULTS, OUTPUTS
@@ -222,8 +223,20 @@ def model_schema() -> Json:
             "enum": ["max"],
             "description": "Map the model's classes onto those of the spec.",
         },
+        "train": _recipe(),
     }
     return _object("a model", properties, [])
+
+
+def _recipe() -> Json:
+    defaults = Recipe()
+    properties = {
+        one.name: {"description": one.doc, "default": getattr(defaults, one.name)}
+        | ({"allOf": [one.schema]} if "$ref" in one.schema else one.schema)
+        for one in parameters_of(Recipe)
+    }
+    doc = "How the network is trained where there is no checkpoint of it; {}: by the defaults."
+    return _object("'train'", properties, [], doc)
 
 
 def _member(views: bool) -> Json:
@@ -264,6 +277,7 @@ def _lock() -> Json:
         "limit": {"type": ["integer", "null"], "minimum": 1},
         "random_weights": {"type": "boolean"},
         "accelerate": {"type": ["string", "null"]},
+        "processes": count,
     }
     entry = _object("a locked file", {"file": text, "sha256": digest}, ["file", "sha256"])
     properties: Json = {
@@ -276,14 +290,20 @@ def _lock() -> Json:
             "additionalProperties": {"type": "array", "items": entry},
         },
         "plugins": texts,
+        "split": _object("the lock's split", {"key": text, "files": _digests(digest)}, []),
         "files": {"type": "object", "additionalProperties": digest},
         "images": text,
         "outputs_key": text,
-        "outputs": {
-            "type": "object",
-            "propertyNames": {"pattern": _FILE, "x-rule": "the name of a file in the run's folder"},
-            "additionalProperties": digest,
-        },
+        "outputs": _digests(digest),
     }
     doc = "Written by a run; what it used, so that it can be repeated."
     return _object("the lock", properties, [], doc)
+
+
+def _digests(digest: Json) -> Json:
+    """Digests of files in the run's folder, by name."""
+    return {
+        "type": "object",
+        "propertyNames": {"pattern": _FILE, "x-rule": "the name of a file in the run's folder"},
+        "additionalProperties": digest,
+    }

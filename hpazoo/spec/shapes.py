@@ -32,6 +32,12 @@ def used_components(spec: Any) -> Iterator[tuple[str, Path, Any]]:
         for key, kind in (("backbone", "backbones"), ("head", "heads")):
             if isinstance(model, dict) and key in model:
                 yield kind, ("models", name, key), model[key]
+        train = model.get("train") if isinstance(model, dict) else None
+        if isinstance(train, dict):
+            if "loss" in train:
+                yield "losses", ("models", name, "train", "loss"), train["loss"]
+            for index, config in enumerate(listing(train.get("augment"))):
+                yield "augmentations", ("models", name, "train", "augment", index), config
     for index, member in enumerate(listing(spec.get("members"))):
         for key, kind in (("strategy", "strategies"), ("views", "views")):
             if isinstance(member, dict) and key in member:

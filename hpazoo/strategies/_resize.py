@@ -33,7 +33,10 @@ def training_scale(field: Field, size: Input) -> float:
 
 
 def resize_plane(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """One channel (H, W) uint8 -> (h, w), the way the 2018 teams resized: OpenCV's bilinear."""
+    """(H, W) or (H, W, C) uint8 -> (h, w[, C]), the way the 2018 teams resized: OpenCV's bilinear.
+
+    A channel comes out the same, alone or with others beside it.
+    """
     resized: np.ndarray = cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_LINEAR)
     return resized
 

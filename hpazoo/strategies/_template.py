@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from hpazoo.errors import FieldError
@@ -13,6 +14,9 @@ from hpazoo.strategies._resize import resize_plane, training_scale
 
 LARGEST_VIEW = 4
 """Side of a view, in input sizes, from which on something must be wrong (and memory runs out)."""
+
+Origins = list[tuple[int, int]]
+"""(y, x) of four squares in reading order, in pixels of an image; they may lie partly beyond it."""
 
 
 def at_training_scale(side: int, field: Field, size: Input) -> int:
@@ -45,76 +49,107 @@ def cut(image: np.ndarray, y: int, x: int, side: int) -> np.ndarray:
     return square
 
 
-def two_by_two(squares: list[np.ndarray]) -> np.ndarray:
-    """Four squares (..., s, s) in reading order -> (..., 2 s, 2 s)."""
-    side = squares[0].shape[-1]
-    whole = np.empty((*squares[0].shape[:-2], 2 * side, 2 * side), squares[0].dtype)
-    for index, square in enumerate(squares):
+def two_by_two(image: np.ndarray, origins: Origins, side: int) -> np.ndarray:
+    """Four squares of an image (H, W) or (H, W, C), zero beyond it -> (2 side, 2 side[, C])."""
+    whole = np.zeros((2 * side, 2 * side, *image.shape[2:]), image.dtype)
+    for index, (y, x) in enumerate(origins):
         row, column = (side * n for n in divmod(index, 2))
-        whole[..., row : row + side, column : column + side] = square
+        inside = image[max(y, 0) : max(y + side, 0), max(x, 0) : max(x + side, 0)]
+        row, column = row + max(-y, 0), column + max(-x, 0)
+        whole[row : row + inside.shape[0], column : column + inside.shape[1]] = inside
     return whole
 
 
-def tile(crops: list[np.ndarray], quarter: int) -> np.ndarray:
-    """Four crops (4, c, c) in reading order -> (4, 2 q, 2 q): one square, resized at once.
+def interleaved(pixels: np.ndarray, border: int = 0) -> np.ndarray:
+    """Channels (4, H, W) -> (H + 2 b, W + 2 b, 4) with a border of zeros.
 
-    Not crop by crop: enlarging mixes pixels across the seams, and even where shrinking does not,
-    OpenCV rounds its coefficients from positions in float32, so that at 512 -> 228 (though not at
-    512 -> 192) some pixels would differ. Nor would it be faster, as one channel's square of 1024 px
-    stays in the processor's cache.
+    OpenCV resizes four channels that lie side by side in little more than half the time, and to the
+    same values.
     """
-    side = 2 * quarter
-    squares = (two_by_two([crop[channel] for crop in crops]) for channel in range(4))
-    return np.stack([resize_plane(square, (side, side)) for square in squares])
+    channels, height, width = pixels.shape
+    whole = np.empty((height + 2 * border, width + 2 * border, channels), pixels.dtype)
+    rows, columns = slice(border, border + height), slice(border, border + width)
+    whole[:border], whole[rows.stop :], whole[:, :border], whole[:, columns.stop :] = 0, 0, 0, 0
+    cv2.merge(list(pixels), whole[rows, columns])
+    return whole
 
 
-class Small(NamedTuple):
-    """A field resized once: squares of it are what `tile` makes of squares of the field.
+def apart(view: np.ndarray) -> np.ndarray:
+    """(h, w, 4) -> channels (4, h, w)."""
+    planes = np.empty((view.shape[2], *view.shape[:2]), view.dtype)
+    cv2.split(view, list(planes))
+    return planes
 
-    `period` pixels of the field have become `steps` pixels of `pixels` (4, h, w).
+
+class Periodic(NamedTuple):
+    """A field that can be shrunk piece by piece: `period` of its pixels become `steps`.
+
+    Wherever a piece begins, it gives what a template that holds it gives. `field` is (H + 2 p,
+    W + 2 p, 4) with a border of p = `period` zeros.
     """
 
-    pixels: np.ndarray
+    field: np.ndarray
     period: int
     steps: int
 
-    def squares(self, origins: list[tuple[int, int]], quarter: int) -> list[np.ndarray]:
-        """Squares (4, q, q) that begin at pixels of the field, multiples of the period."""
-        places = [
-            (y // self.period * self.steps, x // self.period * self.steps) for y, x in origins
-        ]
-        return [cut(self.pixels, y, x, quarter) for y, x in places]
+    def squares(self, origins: Origins, quarter: int) -> np.ndarray:
+        """Four squares that begin at pixels of the field, shrunk to q x q -> (2 q, 2 q, 4)."""
+        whole = np.zeros((2 * quarter, 2 * quarter, self.field.shape[2]), np.uint8)
+        for index, origin in enumerate(origins):
+            row, column = (quarter * n for n in divmod(index, 2))
+            self._shrink(*origin, whole[row : row + quarter, column : column + quarter])
+        return whole
+
+    def small(self, side: int) -> np.ndarray:
+        """The whole field, shrunk, to the end of its last period, at most `side` px at a time.
+
+        Farther from the origin OpenCV's positions are too coarse: at 3/8 a field of 3072 px that is
+        shrunk as a whole differs from its crops.
+        """
+        height, width = (-(-n // self.period) - 2 for n in self.field.shape[:2])
+        whole = np.zeros((height * self.steps, width * self.steps, self.field.shape[2]), np.uint8)
+        block = side // self.period
+        for top in range(0, height, block):
+            for left in range(0, width, block):
+                target = whole[top * self.steps :, left * self.steps :]
+                target = target[: block * self.steps, : block * self.steps]
+                self._shrink(top * self.period, left * self.period, target)
+        return whole
+
+    def place(self, origin: tuple[int, int]) -> tuple[int, int]:
+        """Pixel of the field at the beginning of a period -> pixel of the field once shrunk."""
+        y, x = (n // self.period * self.steps for n in origin)
+        return y, x
+
+    def _shrink(self, y: int, x: int, target: np.ndarray) -> None:
+        """Fill (n `steps`, m `steps`, 4), zeros so far, with what begins at (y, x)."""
+        above, below = self._touching(y, 0, target)
+        left, right = self._touching(x, 1, target)
+        p, s = self.period, self.steps
+        source = self.field[y + p + above * p : y + p + below * p]
+        inside = target[above * s : below * s, left * s : right * s]
+        inside[:] = resize_plane(
+            source[:, x + p + left * p : x + p + right * p], (inside.shape[0], inside.shape[1])
+        )
+
+    def _touching(self, start: int, axis: int, target: np.ndarray) -> tuple[int, int]:
+        """First and last + 1 of the target's periods that hold a pixel of the field."""
+        size = self.field.shape[axis] - 2 * self.period
+        end = -(-(size - start) // self.period)
+        return max(0, -start // self.period), min(target.shape[axis] // self.steps, end)
 
 
-def small_field(pixels: np.ndarray, crop: int, quarter: int, snap: int) -> Small | None:
-    """A field (4, H, W) resized by quarter / crop, once and for all crops; None if that differs.
+def periodic(pixels: np.ndarray, crop: int, quarter: int) -> Periodic | None:
+    """A field (4, H, W) to be shrunk by quarter / crop; None where pieces differ from templates.
 
-    It is the same, bit by bit, where crops begin at multiples of the period and every pixel is
-    weighed by the same coefficients wherever its period lies (`_repeats`). The field is resized in
-    blocks no larger than a template: farther from the origin OpenCV's positions are too coarse,
-    and at 3/8 a field of 3072 px resized as a whole differs from its crops.
+    They are the same, bit by bit, where every pixel is weighed by the same coefficients wherever
+    its period lies (`_repeats`).
     """
     shared = math.gcd(crop, quarter)
     period, steps = crop // shared, quarter // shared
-    if snap % period or not _repeats(period, steps, 2 * crop):
+    if not _repeats(period, steps, 2 * crop):
         return None
-    # Zeros beyond the field, as in a template, up to the end of the last period.
-    height, width = (-(-n // period) for n in pixels.shape[1:])
-    small = np.empty((len(pixels), height * steps, width * steps), np.uint8)
-    block = 2 * crop // period
-    for top in range(0, height, block):
-        for left in range(0, width, block):
-            tall, wide = min(block, height - top), min(block, width - left)
-            rows = slice(top * period, (top + tall) * period)
-            columns = slice(left * period, (left + wide) * period)
-            for source, target in zip(pixels[:, rows, columns], small, strict=True):
-                missing = tall * period - source.shape[0], wide * period - source.shape[1]
-                if any(missing):
-                    source = np.pad(source, [(0, missing[0]), (0, missing[1])])
-                target[top * steps : (top + tall) * steps, left * steps : (left + wide) * steps] = (
-                    resize_plane(source, (tall * steps, wide * steps))
-                )
-    return Small(small, period, steps)
+    return Periodic(interleaved(pixels, period), period, steps)
 
 
 def _repeats(period: int, steps: int, side: int) -> bool:

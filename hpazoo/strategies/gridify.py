@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Literal
 
+import cv2
 import numpy as np
 
 from hpazoo.errors import ComponentError
@@ -12,13 +13,14 @@ from hpazoo.fields import Field, Input, View, as_uint8
 from hpazoo.geometry import cells_of
 from hpazoo.parameters import Range
 from hpazoo.strategies import strategies
-from hpazoo.strategies._resize import field_statistics
+from hpazoo.strategies._resize import field_statistics, resize_plane
 from hpazoo.strategies._template import (
+    Origins,
+    apart,
     at_training_scale,
     check_view,
-    cut,
-    small_field,
-    tile,
+    interleaved,
+    periodic,
     two_by_two,
 )
 
@@ -36,7 +38,7 @@ class Gridify:
     only where that would cut off a part of a cell that fits into the crop, at the multiple on the
     other side, less than `snap` px away, if the cell is whole there. All else stays as defined.
     Where `snap` x scale is a whole number of pixels, such as 8 x 3/8, the same views then come from
-    a field that is resized once, which is several times faster; where OpenCV would round the two
+    a field that is resized once, which is twice as fast; where OpenCV would round the two
     differently (scales such as 57/128), when enlarging and with `background: zero`, each template
     is resized as without `snap`.
 
@@ -88,22 +90,37 @@ class Gridify:
         quarter = at_training_scale(self.crop, field, size)
         what = f"gridify's crops of {self.crop} px"
         check_view(2 * quarter, field, size, what, "crop")
-        small = None
-        if self.snap and self.background == "keep":
-            small = small_field(pixels, self.crop, quarter, self.snap)
+        look = self._way(pixels, masks, quarter)
         for cell, box in zip(cells.ids.tolist(), cells.boxes.tolist(), strict=True):
-            origins = self._origins(box)
-            if small:
-                seen = two_by_two(small.squares(origins, quarter))
-            else:
-                crops = [cut(pixels, y, x, self.crop) for y, x in origins]
-                if self.background == "zero":
-                    own = (cut(masks, y, x, self.crop) == cell for y, x in origins)
-                    crops = [crop * mask for crop, mask in zip(crops, own, strict=True)]
-                seen = tile(crops, quarter)
+            seen = apart(look(cell, self._origins(box)))
             yield View(seen, np.array([cell]), None, statistics)
 
-    def _origins(self, box: list[int]) -> list[tuple[int, int]]:
+    def _way(
+        self, pixels: np.ndarray, masks: np.ndarray, quarter: int
+    ) -> Callable[[int, Origins], np.ndarray]:
+        """What makes a view (2 q, 2 q, 4) of a cell; the fastest of those that give the same."""
+        alike = periodic(pixels, self.crop, quarter) if self.background == "keep" else None
+        if alike and self.snap and self.snap % alike.period == 0:
+            place, small = alike.place, alike.small(2 * self.crop)
+            return lambda _, origins: two_by_two(small, [*map(place, origins)], quarter)
+        if alike:
+            shrunk = alike.squares
+            return lambda _, origins: shrunk(origins, quarter)
+        field = interleaved(pixels)
+
+        def by_template(cell: int, origins: Origins) -> np.ndarray:
+            template = two_by_two(field, origins, self.crop)
+            if self.background == "zero":
+                own = two_by_two(masks, origins, self.crop) == cell
+                template = cv2.copyTo(template, own.view(np.uint8))
+            # At once: enlarging mixes pixels across the seams, and even where shrinking does not,
+            # OpenCV rounds its coefficients from positions in float32, so that at 512 -> 228 some
+            # pixels of crops resized one by one would differ.
+            return resize_plane(template, (2 * quarter, 2 * quarter))
+
+        return by_template
+
+    def _origins(self, box: list[int]) -> Origins:
         """Origins (y, x) of the crops at the four corners of a box, in reading order."""
         y0, x0, y1, x1 = box
         down, across = self._along(y0, y1), self._along(x0, x1)

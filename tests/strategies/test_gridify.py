@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from hpazoo.errors import ComponentError, FieldError
 from hpazoo.fields import Field, Input
-from hpazoo.strategies._template import cut, small_field, tile
+from hpazoo.strategies._resize import resize_plane
+from hpazoo.strategies._template import Periodic, apart, interleaved, periodic, two_by_two
 from hpazoo.strategies.gridify import Gridify
 
 NOISE = np.random.default_rng(0).integers(0, 256, (4, 900, 900), np.uint8)
@@ -72,13 +73,22 @@ def test_is_the_template_bit_for_bit(case, crop, size, zero):
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 450), st.data())
 @example(450, None)
+@example(512, None)
 def test_any_crop_and_quarter_is_the_template(crop, data):
+    """A channel at a time, as a notebook of 2018 resized: what lies beside it changes nothing."""
     quarter = data.draw(st.integers(1, crop + 30)) if data else 168
-    template = NOISE[:, : 2 * crop, : 2 * crop]
-    halves = slice(0, crop), slice(crop, None)
-    crops = [template[:, rows, columns] for rows in halves for columns in halves]
-    expected = [cv2.resize(plane, (2 * quarter, 2 * quarter)) for plane in template]
-    assert np.array_equal(tile(crops, quarter), np.stack(expected))
+    origins = [(y, x) for y in (3, 390) for x in (380, 7)]
+    pixels, side = NOISE[:, :800, :850], 2 * quarter
+    expected = []
+    for plane in pixels:
+        padded = np.pad(plane, ((0, 600), (0, 600)))
+        crops = [padded[y : y + crop, x : x + crop] for y, x in origins]
+        template = np.block([crops[:2], crops[2:]])
+        expected.append(cv2.resize(template, (side, side), interpolation=cv2.INTER_LINEAR))
+    template = two_by_two(interleaved(pixels), origins, crop)
+    assert np.array_equal(apart(resize_plane(template, (side, side))), np.stack(expected))
+    if alike := periodic(pixels, crop, quarter):
+        assert np.array_equal(apart(alike.squares(origins, quarter)), np.stack(expected))
 
 
 @pytest.mark.parametrize("side", [1728, 2048, 3072])
@@ -174,39 +184,48 @@ def test_snap_is_the_template_at_snapped_corners_bit_for_bit(case, crops, quarte
 
 
 @pytest.mark.parametrize(
-    ("crop", "quarter", "snap", "once"),
+    ("crop", "quarter", "period"),
     [
-        (512, 192, 8, True),  # 768 px
-        (512, 256, 8, True),  # 1024 px
-        (512, 384, 8, True),  # 1536 px
-        (512, 384, 4, True),
-        (512, 192, 24, True),
-        (512, 512, 1, True),
-        (512, 192, 4, False),  # half a pixel of the view is 4/3 px
-        (512, 228, 128, False),  # OpenCV's coefficients differ from place to place
-        (512, 640, 8, False),  # enlarged
-        (4096, 1536, 8, False),  # positions of a template of 8192 px are too coarse
+        (512, 192, 8),  # 768 px
+        (512, 256, 2),  # 1024 px
+        (512, 384, 4),  # 1536 px
+        (512, 512, 1),
+        (512, 228, None),  # OpenCV's coefficients differ from place to place
+        (512, 640, None),  # enlarged
+        (4096, 1536, None),  # positions of a template of 8192 px are too coarse
     ],
 )
-def test_where_a_field_is_resized_once(crop, quarter, snap, once):
-    assert (small_field(NOISE[:, :16, :16], crop, quarter, snap) is not None) == once
+def test_where_no_template_is_needed(crop, quarter, period):
+    alike = periodic(NOISE[:, :16, :16], crop, quarter)
+    assert (alike and alike.period) == period
+
+
+@pytest.mark.parametrize(("snap", "once"), [(8, True), (24, True), (4, False), (None, False)])
+def test_snapped_to_periods_a_field_is_resized_once(snap, once, monkeypatch):
+    calls = []
+    small = Periodic.small
+    monkeypatch.setattr(Periodic, "small", lambda *rest: calls.append(rest) or small(*rest))
+    field = Field("f", NOISE, pixel_size=0.08)
+    (view,) = Gridify(snap=snap).views(field, np.ones((900, 900), np.uint8), Input(768, "none"))
+    assert view.pixels.shape == (4, 384, 384) and len(calls) == once
 
 
 @pytest.mark.parametrize(("crop", "quarter"), [(512, 192), (512, 384), (512, 256), (1024, 384)])
-def test_a_field_resized_once_is_right_far_from_its_origin(crop, quarter):
+def test_a_field_is_right_far_from_its_origin(crop, quarter):
     # Resized as a whole, a side of 3072 px at 3/8 differs beyond 2048.
     strip = np.random.default_rng(1).integers(0, 256, (4, 37, 4099), np.uint8)
     for pixels in (strip, strip.transpose(0, 2, 1).copy()):
-        small = small_field(pixels, crop, quarter, 8)
+        alike = periodic(pixels, crop, quarter)
+        small = alike.small(2 * crop)
         height, width = pixels.shape[1:]
         for y in range(-8, height, 3 * crop):
             for x in range(-8, width, 3 * crop // 2 // 8 * 8):
                 origins = [(y, x), (y, x + 8), (y + 16, x), (y - 8, x - 8)]
-                crops = [cut(pixels, *origin, crop) for origin in origins]
-                expected = tile(crops, quarter)
-                squares = small.squares(origins, quarter)
-                rows = [np.concatenate(squares[i : i + 2], axis=2) for i in (0, 2)]
-                assert np.array_equal(np.concatenate(rows, axis=1), expected)
+                template = two_by_two(pixels.transpose(1, 2, 0), origins, crop)
+                expected = resize_plane(template, (2 * quarter, 2 * quarter))
+                places = [alike.place(origin) for origin in origins]
+                assert np.array_equal(two_by_two(small, places, quarter), expected)
+                assert np.array_equal(alike.squares(origins, quarter), expected)
 
 
 def test_snap_of_one_pixel_changes_nothing():

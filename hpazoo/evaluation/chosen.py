@@ -1,0 +1,93 @@
+"""Which metrics score: those asked for, those of the spec, or all that the truth allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hpazoo.errors import UsageError
+from hpazoo.metrics import Judged, metrics
+from hpazoo.registry import split_config
+from hpazoo.spec import strict_yaml
+from hpazoo.spec.catalog import describe
+from hpazoo.spec.check import schema_problems
+from hpazoo.spec.problems import Problem, Source, SpecError
+from hpazoo.spec.schema import build_from
+
+Config = str | Mapping[str, Any]
+
+
+def metric_from_text(text: str) -> Config:
+    """`hpa-map` or `{type: hpa-map, iou: .5}`, as the command line gives it, checked.
+
+    SpecError says what is wrong with it, as of a spec.
+    """
+    source = Source("--metric", tuple(text.splitlines() or [""]))
+    document = strict_yaml.parse(text, source)
+    if not document.problems:
+        value = document.data
+        if not isinstance(value, str | dict):
+            cure = "write --metric hpa-map, or --metric '{type: hpa-map, iou: 0.5}'"
+            what = "expected the name of a metric, or a mapping with 'type'"
+            raise SpecError([Problem(what, document.place(()), cure)])
+        name = value if isinstance(value, str) else value.get("type")
+        used = [n for n in metrics.components() if "." not in n or n == name]
+        described = {"metrics": {n: describe(metrics.get(n)) for n in used}}
+        definitions = build_from(described)["definitions"]
+        schema = {"$ref": "#/definitions/metrics", "definitions": definitions}
+        document.problems.extend(schema_problems(document, schema))
+        if not document.problems:
+            config: Config = value
+            metrics.get(split_config(config)[0])  # a plugin's, which the schema does not know
+            return config
+    raise SpecError(document.problems)
+
+
+def choose(
+    judged: Sequence[Judged], asked: Sequence[Config], spec: Sequence[Config]
+) -> tuple[list[Config], list[str]]:
+    """(metrics, notes): `asked` if there are any, else those of the `spec`, else hpazoo's own.
+
+    UsageError where one that was asked for needs more than the truth tells; of the others those
+    that do are left out, the spec's with a note.
+    """
+    if asked:
+        for config in asked:
+            if not fields_for(config, judged):
+                raise UsageError(f"{_wants_cells(config)}; ask for another metric")
+        return list(asked), []
+    notes = [_wants_cells(config) for config in spec if not fields_for(config, judged)]
+    left = [config for config in spec if fields_for(config, judged)]
+    if left:
+        return left, notes
+    own = [name for name, one in metrics.components().items() if one.provider == "hpazoo"]
+    return [name for name in own if fields_for(name, judged)], notes
+
+
+def fields_for(config: Config, judged: Sequence[Judged]) -> list[Judged]:
+    """The fields of which everything is known that a metric needs."""
+    needs = getattr(metrics.get(split_config(config)[0]), "needs", ())
+    return [
+        one
+        for one in judged
+        if ("cells" not in needs or one.cells_known)
+        and ("labels" not in needs or one.cells_known or one.labels is not None)
+    ]
+
+
+def title(config: Config) -> str:
+    """`hpa-map`, or `hpa-map {iou: 0.5}` with what was written beside its name."""
+    name, options = split_config(config)
+    said = ", ".join(f"{key}: {_plain(value)}" for key, value in options.items())
+    return f"{name} {{{said}}}" if said else name
+
+
+def _plain(value: Any) -> str:
+    return {None: "null", True: "true", False: "false"}.get(value, str(value))
+
+
+def _wants_cells(config: Config) -> str:
+    return (
+        f"{split_config(config)[0]} needs the truth of each cell, and the truth here is that of "
+        "whole images"
+    )

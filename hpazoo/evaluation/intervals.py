@@ -1,0 +1,81 @@
+"""How sure a score is: its interval over resamples of the fields."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+FEW_FIELDS = 20
+"""Below, a note says that the interval is likely too narrow."""
+_SHARE = (2.5, 97.5)
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """95 % of resamples lie in them: `overall` (2,) and `classes` (C, 2); NaN where none is."""
+
+    overall: np.ndarray
+    classes: np.ndarray
+    rounds: int
+    notes: tuple[str, ...] = ()
+
+
+def resamples(fields: int, rounds: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each field is drawn, (fields,) int64, round by round: as many as there are, with
+    replacement. The same numbers and seed give the same draws.
+    """
+    rng = np.random.default_rng(seed)
+    for _ in range(rounds):
+        yield np.bincount(rng.integers(0, fields, fields), minlength=fields)
+
+
+def intervals(
+    values: Callable[[np.ndarray | None], np.ndarray],
+    positive_fields: np.ndarray,
+    fields: int,
+    rounds: int,
+    seed: int,
+) -> Intervals:
+    """95 % intervals by resampling fields, as percentiles.
+
+    Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13. Cells of one field
+    are alike, so fields are drawn, not cells. Fields of one well are alike too, and are drawn as if
+    they were not: where a truth has many of them, intervals are too narrow.
+
+    Parameters
+    ----------
+    values
+        Value per class (C,) for so many times each field; the score is the mean of those that are
+        not NaN.
+    positive_fields
+        In how many fields each class is true, (C,): with fewer than two, a class has no interval.
+    fields
+        How many there are; with fewer than two, nothing has.
+    rounds
+        Resamples; 0: no intervals.
+    seed
+        Of the draws.
+    """
+    count = len(positive_fields)
+    none = Intervals(np.full(2, np.nan), np.full((count, 2), np.nan), rounds)
+    if not rounds:
+        return none
+    if fields < 2:
+        return Intervals(none.overall, none.classes, rounds, ("one field: no interval",))
+    found = np.stack([values(weights) for weights in resamples(fields, rounds, seed)])
+    single = int((positive_fields == 1).sum())
+    notes = []
+    if fields < FEW_FIELDS:
+        notes.append(f"{fields} fields are few: the true intervals are wider")
+    if single:
+        classes = "1 class is" if single == 1 else f"{single} classes are"
+        notes.append(f"{classes} true in one field only: no interval of its own")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # classes, or rounds, without any value
+        overall = np.nanpercentile(np.nanmean(found, axis=1), _SHARE)
+        found[:, positive_fields < 2] = np.nan
+        classes = np.nanpercentile(found, _SHARE, axis=0).T
+    return Intervals(overall, classes, rounds, tuple(notes))

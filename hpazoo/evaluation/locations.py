@@ -1,0 +1,72 @@
+"""What a truth file says of locations, in the classes that are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from hpazoo.classes import (
+    ClassList,
+    class_list,
+    class_list_names,
+    has_map,
+    lost_in_map,
+    map_probabilities,
+)
+from hpazoo.errors import UsageError
+from hpazoo.evaluation.problems import counted
+from hpazoo.label_cells import Layout, WrongLabelError
+
+
+class Locations:
+    """Turns locations of one list, `written`, into another, `classes`, and counts what is lost."""
+
+    def __init__(self, classes: ClassList, written: ClassList | None = None) -> None:
+        self.classes = classes
+        self.written = written or classes
+        if not has_map(self.written.name, classes.name):
+            raise UsageError(
+                f"the truth is written in {self.written.name}, the predictions in {classes.name}, "
+                "and no map of classes leads from the one to the other; --classes names the list "
+                "that the truth is written in"
+            )
+        self.vanished = self.shortened = 0
+
+    def mapped(self, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows (N, written) bool -> rows (N, classes) bool, and which (N,) of them are left.
+
+        A row is not when none of the locations that it had has a counterpart.
+        """
+        if self.written == self.classes:
+            return truth, np.ones(len(truth), bool)
+        there = map_probabilities(truth, self.written, self.classes)
+        left = np.any(there, axis=1) | ~np.any(truth, axis=1)
+        lost, _ = lost_in_map(self.written, self.classes)
+        some = np.any(truth[:, [self.written.index(name) for name in lost]], axis=1)
+        self.vanished += int((~left).sum())
+        self.shortened += int((some & left).sum())
+        return there, left
+
+    def notes(self, thing: str) -> Iterator[str]:
+        """What the map from one list to the other cost, in cells or images."""
+        between = f"without counterpart in {self.classes.name} (mapped from {self.written.name})"
+        if self.vanished:
+            yield f"{counted(self.vanished, thing)} left out: having only locations {between}"
+        if self.shortened:
+            yield f"{counted(self.shortened, thing)} lost a location {between}"
+
+
+def other_list(texts: Iterable[str], layout: Layout, locations: Locations) -> str:
+    """What to do where another list of classes than `written` explains all texts; or nothing."""
+    texts = list(texts)
+    for name in class_list_names():
+        if name == locations.written.name or not has_map(name, locations.classes.name):
+            continue
+        try:
+            for text in texts:
+                layout.indices(text, class_list(name))
+        except WrongLabelError:
+            continue
+        return f"if the truth is written in {name}, say so: --classes {name}"
+    return ""

@@ -1,0 +1,132 @@
+"""Average precision over answers sorted by score, ready to be resampled by field.
+
+Answers of equal score count as one step: precision is looked at behind them all. So neither their
+order nor that of the fields changes a value, and a field that counts twice gives what two copies of
+it would. Under the envelope this is the value of the order that has the wrong ones first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpazoo.errors import UsageError
+from hpazoo.metrics import Curve
+
+
+class Ranking:
+    """Answers for one class: `score` (D,) without NaN, `right` (D,) bool, `field` (D,) its number.
+
+    `truths` (fields,) float64 is how many there were to find in each field.
+    """
+
+    def __init__(
+        self, score: np.ndarray, right: np.ndarray, field: np.ndarray, truths: np.ndarray
+    ) -> None:
+        falling = -score
+        order = np.argsort(falling)  # among equal ones any order will do
+        self._falling, self._right = falling[order], right[order]
+        self._truths = truths
+        # Precision falls along steps without a right answer: only the others are looked at, each
+        # with the wrong ones since the last.
+        found = np.flatnonzero(self._right)
+        ends = np.searchsorted(self._falling, self._falling[found], "right")
+        self._found_begins = np.flatnonzero(np.diff(ends, prepend=0))
+        ends = ends[self._found_begins]
+        self._begins = np.append(0, ends)[: len(ends)]
+        length = int(ends[-1]) if ends.size else 0
+        self._field = field[order[:length]]
+        self._found_field = self._field[found]
+
+    def value(self, weights: np.ndarray, envelope: bool) -> float:
+        """Sum over steps of recall gained x precision; NaN where nothing was to be found.
+
+        With `envelope`, precision is the largest at this or a larger recall.
+        """
+        truths = float(weights @ self._truths)
+        if not truths > 0:
+            return float("nan")
+        if not self._begins.size:
+            return 0.0
+        answers = np.cumsum(np.add.reduceat(weights[self._field], self._begins))
+        gained = np.add.reduceat(weights[self._found_field], self._found_begins)
+        # Steps of fields that count nothing are not there, as if they had been left out: the same
+        # numbers are then added in the same order.
+        there = gained > 0
+        gained, answers = gained[there], answers[there]
+        precision = np.cumsum(gained) / answers
+        if envelope:
+            precision = np.maximum.accumulate(precision[::-1])[::-1]
+        return float((gained * precision).sum() / truths)
+
+    def curve(self) -> Curve | None:
+        """Recall, precision and score behind every step; None where nothing was to be found."""
+        truths = self._truths.sum()
+        if not truths > 0:
+            return None
+        last = np.ones(len(self._falling), bool)
+        np.not_equal(self._falling[1:], self._falling[:-1], out=last[:-1])
+        found = np.cumsum(self._right)[last].astype(np.float64)
+        return Curve(found / truths, found / (np.flatnonzero(last) + 1), -self._falling[last])
+
+
+def rankings(
+    scores: np.ndarray,
+    right: np.ndarray,
+    field: np.ndarray,
+    truths: np.ndarray,
+    counted: np.ndarray | None = None,
+) -> tuple[Ranking, ...]:
+    """Rank each class: `scores`, `right` (D, classes), `field` (D,), `truths` (fields, classes).
+
+    Answers that are not `counted` are not there; without it all are.
+    """
+    scores, right, truths = (np.ascontiguousarray(one.T) for one in (scores, right, truths))
+    if counted is None or counted.all():
+        return tuple(map(Ranking, scores, right, [field] * len(scores), truths))
+    rows = [np.flatnonzero(one) for one in counted.T]
+    chosen = zip(scores, right, rows, truths, strict=True)
+    return tuple(Ranking(s[row], r[row], field[row], t) for s, r, row, t in chosen)
+
+
+def truths_of(truth: np.ndarray, field: np.ndarray, fields: int) -> np.ndarray:
+    """Truth (D, classes) of rows, counted by their field: (fields, classes) float64."""
+    count = truth.shape[1]
+    row, label = np.nonzero(truth)
+    places = field[row].astype(np.int64) * count + label
+    return np.bincount(places, minlength=fields * count).reshape(fields, count).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class RankedJudgement:
+    """Average precision per class: what the metrics that rank have found."""
+
+    rule: str
+    positives: np.ndarray
+    notes: tuple[str, ...]
+    rankings: tuple[Ranking, ...]
+    fields: int
+    envelope: bool
+
+    def values(self, weights: np.ndarray | None = None) -> np.ndarray:
+        """Average precision (classes,), NaN where a class has no truth; `weights` (fields,)."""
+        checked = field_weights(weights, self.fields)
+        return np.array([one.value(checked, self.envelope) for one in self.rankings])
+
+    def curve(self, index: int) -> Curve | None:
+        """Of one class, without envelope."""
+        return self.rankings[index].curve()
+
+
+def field_weights(weights: np.ndarray | None, fields: int) -> np.ndarray:
+    """(fields,) float64, ones for None; UsageError where they are not so many numbers >= 0."""
+    if weights is None:
+        return np.ones(fields)
+    found = np.asarray(weights, np.float64)
+    if found.shape != (fields,) or not np.isfinite(found).all() or (found < 0).any():
+        raise UsageError(
+            f"weights of fields must be {fields} finite numbers >= 0, one per field judged, not "
+            f"{found.shape}"
+        )
+    return found

@@ -1,0 +1,83 @@
+"""The last stage: scores, where something is known of the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hpazoo.classes import ClassList, class_list
+from hpazoo.evaluation import Evaluation, compare, score, write
+from hpazoo.evaluation.predictions import open_predictions
+from hpazoo.evaluation.reader_truth import truth_of
+from hpazoo.metrics import Judged
+from hpazoo.readers import Reader, readers
+from hpazoo.runner.folder import RunFolder
+from hpazoo.runner.learn import Learned
+from hpazoo.runner.options import Settings
+from hpazoo.spec import Spec
+from hpazoo.training.job import read_left_out
+from hpazoo.training.train import Trained
+
+_OF_IMAGES = ("image-map", "image-f1")
+"""What is said of answers for whole images."""
+
+
+def evaluate_run(
+    spec: Spec, settings: Settings, folder: RunFolder, learned: Learned | None
+) -> tuple[list[Evaluation], list[str]]:
+    """Scores of left-out images and of the run's own fields; and why there are none, if so."""
+    found = evaluate_left_out(spec, folder, learned) if learned else []
+    asked = spec.resolved["metrics"]
+    if not asked:
+        return found, []
+    config = spec.resolved["images"]
+    reader: Reader = readers.build(config, Path(settings.data))
+    predictions = open_predictions(folder.path, None)
+    truth = truth_of(reader, config, sorted(predictions.fields), predictions.classes)
+    if truth is None:
+        return found, [
+            f"nothing was scored: the reader '{config['type']}' does not know the truth of these "
+            f"images; where it is known, 'hpazoo evaluate {folder.path} --truth FILE'"
+        ]
+    place = folder.path / "evaluation" / "images"
+    return [*found, compare(predictions, truth, asked, folder=place)], []
+
+
+def evaluate_left_out(spec: Spec, folder: RunFolder, learned: Learned) -> list[Evaluation]:
+    """Each trained model's answers for images that its folds left out, against their labels."""
+    classes = class_list(spec.resolved["classes"])
+    table = learned.lesson.sources.table
+    labels = dict(zip(table.ids, table.labels, strict=True))
+    found = []
+    for one in learned.trained:
+        judged = list(_judged(one, labels, classes))
+        if judged:
+            place = folder.path / "evaluation" / f"left-out-{one.model}"
+            scores = score(judged, _OF_IMAGES, classes)
+            found.append(write(_titled(scores, one), place))
+    return found
+
+
+def _titled(evaluation: Evaluation, trained: Trained) -> Evaluation:
+    from dataclasses import replace
+
+    folds = len(trained.left_out)
+    text = (
+        f"model '{trained.model}', whole images that its {folds} fold{'s' if folds > 1 else ''} "
+        "left out; of weights that a training began from, see the card of each"
+    )
+    return replace(evaluation, notes=(text, *evaluation.notes))
+
+
+def _judged(
+    trained: Trained, labels: dict[str, np.ndarray], classes: ClassList
+) -> Sequence[Judged]:
+    none, no_cells = np.zeros((1, 0)), np.zeros((0, len(classes)), bool)
+    found = []
+    for file in trained.left_out:
+        for image, row in zip(*read_left_out(file), strict=True):
+            scores = row[None].astype(np.float64)
+            found.append(Judged(image, scores, no_cells, none, none, labels[image], False))
+    return found

@@ -1,0 +1,94 @@
+"""What training asks for: labelled images, a splitter with enough folds, weights to begin from that
+fit, a loss that the labels are for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from hpazoo.checkpoints.cards import card_names, find_card
+from hpazoo.errors import hint
+from hpazoo.recipe import IMAGENET, NO_START, Recipe
+from hpazoo.spec.problems import Problem
+from hpazoo.spec.shapes import Json, items, known, listing, looks_like_path, normal_form, split
+from hpazoo.spec.strict_yaml import Document, Path
+from hpazoo.spec.words import as_yaml
+
+
+def training_problems(document: Document, spec: Json) -> Iterator[Problem]:
+    """Problems of `training`, and of `train` of each model."""
+    training = spec.get("training")
+    yield from _labelled(document, training if isinstance(training, dict) else {})
+    for name, model in items(spec.get("models")):
+        if isinstance(model, dict) and isinstance(model.get("train"), dict):
+            path: Path = ("models", name, "train")
+            if "training" not in spec:
+                text = (
+                    f"model '{name}' is to be trained, but the spec names no images to learn from"
+                )
+                cure = "add 'training: {images: [...], splitter: ...}'"
+                yield Problem(text, document.key_place(path), cure)
+            yield from _fits(document, name, model, path)
+            yield from _folds(document, training, model["train"], path)
+
+
+def _labelled(document: Document, training: Json) -> Iterator[Problem]:
+    """Images to learn from come with labels."""
+    for index, config in enumerate(listing(training.get("images"))):
+        reader = known("readers", config)
+        if reader is None:
+            continue
+        name, options = split(config)
+        place = document.place(("training", "images", index))
+        if "labels" not in reader.gives:
+            yield Problem(f"reader '{name}' gives no labels to learn from", place)
+        elif "labels" in reader.parameters and options.get("labels") is None:
+            text = f"the images of '{name}' come without labels"
+            yield Problem(text, place, "add 'labels: FILE', a table of ids and labels")
+
+
+def _fits(document: Document, name: str, model: Json, path: Path) -> Iterator[Problem]:
+    """What can be trained, and from what it can begin."""
+    backbone = known("backbones", model.get("backbone"))
+    if backbone and "feature-map" not in backbone.gives:
+        text = f"backbone '{split(model['backbone'])[0]}' is frozen: there is nothing to train"
+        yield Problem(text, document.key_place(path), "remove 'train'")
+    start = model["train"].get("start", NO_START)
+    where = (*path, "start")
+    if not isinstance(start, str) or start in (NO_START, IMAGENET) or where in document.wrong:
+        return
+    if looks_like_path(start):
+        return
+    card = find_card(start)
+    if card is None:
+        names = [*card_names(), NO_START, IMAGENET]
+        note = "start: a card, a file (with a suffix or a folder in its name), imagenet, none"
+        yield Problem(f"unknown card '{start}'", document.place(where), hint(start, names), (note,))
+    elif not card.builds:
+        text = f"card '{start}' is nothing that a network of locations can begin from"
+        yield Problem(text, document.place(where), "take another card")
+    elif "backbone" in model and document.is_sound(("models", name, "backbone")):
+        mine = normal_form("backbone", model["backbone"])
+        theirs = normal_form("backbone", card.builds["backbone"])
+        if mine is not None and mine != theirs:
+            text = (
+                f"model '{name}' cannot begin from '{start}', whose backbone is {as_yaml(theirs)}"
+            )
+            yield Problem(text, document.place(where), f"this one's is {as_yaml(mine)}")
+
+
+def _folds(document: Document, training: Any, train: Json, path: Path) -> Iterator[Problem]:
+    """A model is trained on no more folds than there are."""
+    config = training.get("splitter") if isinstance(training, dict) else None
+    splitter = known("splitters", config)
+    wanted = train.get("folds", Recipe().folds)
+    if splitter is None or not isinstance(wanted, int) or (*path, "folds") in document.wrong:
+        return
+    name, options = split(config)
+    default = splitter.defaults().get("folds", 1 if name == "holdout" else None)
+    made = options.get("folds", default)
+    if isinstance(made, int) and wanted > made:
+        place = document.place((*path, "folds") if "folds" in train else path)
+        text = f"{wanted} folds are to be trained, but splitter '{name}' makes {made}"
+        yield Problem(text, place, f"write 'folds: {made}' or less, or more for the splitter")

@@ -1,0 +1,1 @@
+"""What networks learn from, how it is divided for validation, and the training itself."""

@@ -1,0 +1,156 @@
+"""One training: what the process that does it is told, and what it leaves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hpazoo.classes import ClassList
+from hpazoo.paths import replacing
+from hpazoo.recipe import Recipe
+
+Json = dict[str, Any]
+
+TRAIN, VALIDATE = 0, 1
+"""Part of an image in a training."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Images of a training: ids, files of the store, targets (N, classes) float32 or (N,) int64 of
+    groups, and which part each has.
+    """
+
+    ids: list[str]
+    files: list[Path]
+    targets: np.ndarray
+    part: np.ndarray
+
+    def of(self, part: int) -> Samples:
+        rows = np.flatnonzero(self.part == part)
+        return Samples(
+            [self.ids[row] for row in rows],
+            [self.files[row] for row in rows],
+            self.targets[rows],
+            self.part[rows],
+        )
+
+
+class How(NamedTuple):
+    """Where and how to train; `processes` share each batch's work, on the device's cards."""
+
+    device: str
+    precision: str
+    threads: int
+    workers: int
+    processes: int
+    quiet: bool
+
+
+@dataclass(frozen=True)
+class Job:
+    """A fold of a model; all of it is plain data, so that it can be read by another process."""
+
+    folder: str
+    """Of everything but the weights, which lie beside it under its name."""
+    name: str
+    """Of the model, the fold behind it: for people, and the seed of random weights."""
+    model: Json
+    """Backbone, head and input, as `build_model` takes them."""
+    classes: tuple[str, tuple[str, ...]]
+    """Name and names of the class list."""
+    recipe: Json
+    start: str | None
+    """File of weights to begin from; None: random ones."""
+    card: Json
+    """What the file of weights will say of itself, besides its scores."""
+    key: str
+    """Digest of everything that shapes the weights."""
+    how: Json
+    plugins: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> Path:
+        return Path(self.folder)
+
+    @property
+    def file(self) -> Path:
+        """Weights that the training leaves."""
+        return self.place.with_name(f"{self.place.name}.safetensors")
+
+    @property
+    def description(self) -> Path:
+        return self.place / "job.json"
+
+    @property
+    def problem(self) -> Path:
+        """What a user has to mend, where the training could not be done."""
+        return self.place / "problem.txt"
+
+    @property
+    def curves(self) -> Path:
+        """A row per epoch."""
+        return self.place / "curves.csv"
+
+    @property
+    def left_out(self) -> Path:
+        """Answers for the images of the fold, which the network never learned from."""
+        return self.place / "left-out.parquet"
+
+    @property
+    def class_list(self) -> ClassList:
+        return ClassList(self.classes[0], tuple(self.classes[1]))
+
+    def settings(self) -> tuple[Recipe, How]:
+        return Recipe(**self.recipe), How(**self.how)
+
+    def write(self, samples: Samples | None) -> None:
+        """Job and samples, for `read` in another process."""
+        with replacing(self.description) as temporary:
+            temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        if samples is None:
+            return
+        table = pa.table(
+            {
+                "image": samples.ids,
+                "file": [str(file) for file in samples.files],
+                "target": list(samples.targets),
+                "part": samples.part.astype(np.int8),
+            }
+        )
+        with replacing(self.place / "samples.parquet") as temporary:
+            pq.write_table(table, temporary)
+
+
+def read_job(path: Path) -> Job:
+    found = json.loads(path.read_text(encoding="utf-8"))
+    name, names = found["classes"]
+    return Job(**{**found, "classes": (name, tuple(names)), "plugins": tuple(found["plugins"])})
+
+
+def read_samples(job: Job) -> Samples:
+    table = pq.read_table(job.place / "samples.parquet")
+    targets = np.array(table["target"].to_pylist())
+    kind = np.int64 if targets.ndim == 1 else np.float32
+    files = [Path(file) for file in table["file"].to_pylist()]
+    part = table["part"].to_numpy().astype(np.int64)
+    return Samples(table["image"].to_pylist(), files, targets.astype(kind), part)
+
+
+def write_left_out(path: Path, ids: list[str], probabilities: np.ndarray, key: str) -> None:
+    """Image-level probabilities (N, classes), a row per image; the key of the job rides along."""
+    values = [pa.array(row, pa.float32()) for row in probabilities]
+    table = pa.table({"image": ids, "probabilities": pa.array(values, pa.list_(pa.float32()))})
+    with replacing(path) as temporary:
+        pq.write_table(table.replace_schema_metadata({b"hpazoo.key": key.encode()}), temporary)
+
+
+def read_left_out(path: Path) -> tuple[list[str], np.ndarray]:
+    table = pq.read_table(path)
+    return table["image"].to_pylist(), np.array(table["probabilities"].to_pylist(), np.float32)
