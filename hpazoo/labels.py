@@ -146,9 +146,7 @@ def exclude_classes(table: LabelTable, excluded: Sequence[int]) -> LabelTable:
     hit = table.labels[:, list(excluded)].any(axis=1)
     names = " or ".join(table.classes.names[index] for index in excluded)
     if hit.all():
-        raise HpazooError(
-            f"{table.source}: every image has {names}; without those none is left"
-        )
+        raise HpazooError(f"{table.source}: every image has {names}; without those none is left")
     note = f"{images_in_words(int(hit.sum()))} with {names} left out of {len(table)}"
     return table.take(np.flatnonzero(~hit).tolist(), note)
 

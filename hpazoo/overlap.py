@@ -19,8 +19,13 @@ from hpazoo.errors import HpazooError, UsageError
 from hpazoo.geometry import order_of, runs_of
 from hpazoo.rle import run_lengths, transposed
 
-_AT_ONCE = 1 << 22
-"""Overlapping stretches that are looked at in one go: about 100 MB."""
+_AT_ONCE = 1 << 20
+"""Overlapping stretches that are looked at in one go: about 60 MB."""
+
+_MOST = 1 << 24
+"""Stretches that the masks of one image may have together, about 1 GB while they are sorted. Real
+outlines have some hundreds each; a small file of chequered masks could ask for any amount.
+"""
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class Shapes:
 
         One that stands there twice is two masks.
         """
-        owners, begins, ends = [], [], []
+        owners, begins, ends, total = [], [], [], 0
         for number, one in enumerate(counts):
             try:
                 edges = np.cumsum(run_lengths(one, height, width))
@@ -72,6 +77,13 @@ class Shapes:
             begin = edges[: len(edges) // 2 * 2 : 2]
             end = edges[1::2]
             kept = begin < end
+            total += int(kept.sum())
+            if total > _MOST:
+                raise HpazooError(
+                    f"mask {number + 1} of {len(counts)}: the masks of this image have over "
+                    f"{_MOST:,} stretches of pixels together, where outlines of cells have some "
+                    "hundreds each; leave out masks that are noise"
+                )
             begins.append(begin[kept])
             ends.append(end[kept])
             owners.append(np.full(len(begins[-1]), number, np.int64))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from hpazoo.parameters import Part, Range, Reference
@@ -12,13 +13,20 @@ Json = dict[str, Any]
 NO_START = "none"
 IMAGENET = "imagenet"
 
-DEFAULT_AUGMENT: tuple[str | Json, ...] = (
-    "d4",
-    "crop",
-    "gain",
-    "negative-green",
-    "reference-channel",
-)
+NEGATIVE = "Negative"
+
+
+def default_augment(classes: Collection[str], groups: bool) -> list[Json]:
+    """Augmentations for a list of classes, or for groups of images, which channels must not leave.
+
+    The order matters: a channel is replaced before its brightness is changed.
+    """
+    names = ["d4", "crop", "reference-channel", "negative-green", "gain"]
+    if groups:
+        names = ["d4", "crop", "gain"]
+    elif NEGATIVE not in classes:
+        names.remove("negative-green")
+    return [{"type": name} for name in names]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +64,8 @@ class Recipe:
     loss
         What is minimised.
     augment
-        Changes of the images, in this order.
+        Changes of the images, in this order. `null`: d4, crop, reference-channel, negative-green
+        where there is a class Negative, and gain; of groups d4, crop and gain.
     sample
         `all` shows each image once per epoch; `rare` draws as many, images of rare classes more
         often (weight 1 / square root of the number of images of their rarest class).
@@ -87,9 +96,7 @@ class Recipe:
     weight_decay: Annotated[float, Range(ge=0, le=1)] = 0.01
     schedule: Literal["one-cycle", "cosine", "steps", "constant"] = "one-cycle"
     loss: Annotated[Any, Part("losses")] = "focal"
-    augment: list[Annotated[Any, Part("augmentations")]] = field(
-        default_factory=lambda: list(DEFAULT_AUGMENT)
-    )
+    augment: list[Annotated[Any, Part("augmentations")]] | None = None
     sample: Literal["all", "rare"] = "all"
     freeze: Annotated[int, Range(ge=0)] = 0
     aux: Annotated[float, Range(ge=0)] = 0.4

@@ -187,6 +187,14 @@ def test_the_mask_that_is_damaged_is_named():
         Shapes.from_counts([fine, b"PPPP4"], 5, 5)
 
 
+def test_masks_of_noise_do_not_fill_the_memory(monkeypatch):
+    chequers = encode_mask(np.indices((8, 8)).sum(axis=0) % 2)  # 32 stretches, or a few less
+    assert len(Shapes.from_counts([chequers] * 3, 8, 8)) == 3
+    monkeypatch.setattr(overlap, "_MOST", 80)
+    with pytest.raises(HpazooError, match=r"mask 3 of 4: .* over 80 stretches"):
+        Shapes.from_counts([chequers] * 4, 8, 8)
+
+
 def test_run_lengths_whose_sum_wraps_round_are_refused():
     """Each below 50 bits; in 64 bits their sum is that of the mask."""
     counts = counts_of_sum(2**64 + 16)

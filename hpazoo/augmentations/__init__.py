@@ -24,6 +24,8 @@ class Example(NamedTuple):
 class Augmentation(Protocol):
     """Built with the `ClassList` of the model as its positional value.
 
+    One that changes labels lists `labels` in `needs`: groups of images have none to change.
+
     All chance comes from `rng`, so that an image looks the same whenever its epoch is repeated.
     What it is given is left as it was. All examples of a batch leave it with one shape.
     """

@@ -18,7 +18,7 @@ from hpazoo.normalize import NORMALIZATIONS
 
 Json = dict[str, Any]
 
-ROLES = ("classifier", "embeddings", "backbone", "segmentation")
+ROLES = ("classifier", "embeddings", "segmentation", "backbone")
 STATUSES = ("released", "unavailable", "not-loadable")
 
 _CARD: dict[str, tuple[type, ...]] = {
@@ -179,6 +179,8 @@ def _card(entry: Json, data_sets: Json) -> Iterator[str]:
     parts = ("backbone",) if role == "backbone" else ("backbone", "head")
     if builds is None or set(builds) != set(parts):
         yield f"'builds' needs {' and '.join(parts)}"
+    elif role == "backbone" and len(entry["files"]) != 1:
+        yield "a training starts from one file, so a backbone has one"
     else:
         for key, part in builds.items():
             name = part.get("type") if isinstance(part, dict) else part

@@ -15,7 +15,7 @@ from typing import Any
 
 from hpazoo.checkpoints.cache.records import read_record, record_path
 from hpazoo.checkpoints.cache.store import local_files, place_of
-from hpazoo.checkpoints.cards import Card, CardFile, card_names, find_card
+from hpazoo.checkpoints.cards import Card, card_names, find_card, make_card
 from hpazoo.errors import CheckpointError
 from hpazoo.registry import split_config
 
@@ -109,7 +109,8 @@ def timm_card(name: str) -> Card | None:
     settings = _settings_of_timm(network)
     if tag not in settings:
         raise CheckpointError(
-            f"timm has no weights '{tag}' of '{network}'; there are: {', '.join(settings) or 'none'}"
+            f"timm has no weights '{tag}' of '{network}'; there are: "
+            f"{', '.join(settings) or 'none'}"
         )
     return _made(network, tag, settings[tag])
 
@@ -166,24 +167,21 @@ def _made(network: str, tag: str, found: Any) -> Card:
     said = (tuple(found.mean), tuple(found.std))
     is_imagenets = said == _MEAN_AND_DEVIATION
     side = max(found.input_size[1:])
-    return Card(
-        name=f"{_TIMMS}{network}.{tag}",
-        title=f"{network} of timm, with the weights that timm calls '{tag}'",
-        role="backbone",  # type: ignore[arg-type, unused-ignore]
-        builds={"backbone": {"type": "timm", "name": network}},
-        input={"size": side, "normalize": "imagenet"} if is_imagenets else {},
-        classes=None,
-        files=(CardFile(source.rpartition("/")[2], None, None, None, (source,)),),
-        format="timm",
-        licence=found.license or "not said by timm",
-        citation=None,
-        parent=None,
-        trained_on=(),
-        status="released",
-        note=f"Photographs of {side} px, mean {_flow(said[0])} and deviation {_flow(said[1])} on "
-        f"0 to 1. If names or shapes differ, timm fits them: {_by_timm(network, tag)}",
-        thread=None,
-    )
+    entry = {
+        "title": f"{network} of timm, with the weights that timm calls '{tag}'",
+        "role": "backbone",
+        "builds": {"backbone": {"type": "timm", "name": network}},
+        "input": {"size": side, "normalize": "imagenet"} if is_imagenets else None,
+        "files": [{"name": source.rpartition("/")[2], "sources": [source]}],
+        "format": "timm",
+        "licence": found.license or "not said by timm",
+        "trained_on": [],
+        "status": "released",
+        "note": f"Trained on images of {side} px, mean {_flow(said[0])} and deviation "
+        f"{_flow(said[1])} on 0 to 1. If names or shapes differ, timm fits them: "
+        f"{_by_timm(network, tag)}",
+    }
+    return make_card(f"{_TIMMS}{network}.{tag}", entry)
 
 
 def _source(found: Any) -> str:
@@ -204,7 +202,7 @@ def _by_timm(network: str, tag: str) -> str:
 
 
 def _check_prefix(card: Card) -> None:
-    """torchvision publishes eight digits of a digest, as the end of a file's name."""
+    """Eight digits of its digest, which torchvision publishes in a file's name, are right."""
     (file,) = card.files
     said = _PREFIX.search(file.name) if card.format == "torchvision" else None
     place = place_of(card, file)

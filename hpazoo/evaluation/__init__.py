@@ -9,13 +9,13 @@ from pathlib import Path
 from hpazoo.classes import class_list
 from hpazoo.evaluation.chosen import Config
 from hpazoo.evaluation.judging import join
-from hpazoo.evaluation.predictions import open_predictions
+from hpazoo.evaluation.predictions import Predictions, open_predictions
 from hpazoo.evaluation.report import check_folder, folder_for, write
 from hpazoo.evaluation.scoring import Evaluation, Score, score
 from hpazoo.evaluation.seen import seen_by_weights
-from hpazoo.evaluation.truth import read_truth
+from hpazoo.evaluation.truth import Truth, read_truth
 
-__all__ = ["Evaluation", "Score", "evaluate", "score", "write"]
+__all__ = ["Evaluation", "Score", "compare", "evaluate", "score", "write"]
 
 
 def evaluate(
@@ -79,18 +79,46 @@ def evaluate(
     written = class_list(classes) if classes and predictions.lock else None
     masks = None if truth_masks is None else Path(truth_masks)
     true = read_truth(truth, predictions.classes, written, masks)
-    joined = join(predictions, true)
+    lock = predictions.lock
+    wanted = metrics or (lock.metrics if lock else ())
+    return compare(
+        predictions,
+        true,
+        wanted,
+        strict=bool(metrics),
+        rounds=rounds,
+        seed=seed,
+        folder=folder,
+    )
+
+
+def compare(
+    predictions: Predictions,
+    truth: Truth,
+    wanted: Sequence[Config] = (),
+    *,
+    strict: bool = False,
+    rounds: int = 1000,
+    seed: int = 0,
+    folder: Path | None = None,
+) -> Evaluation:
+    """Score predictions against a truth, wherever both come from.
+
+    `wanted`, `strict`, `rounds` and `seed` are those of `score`. With `folder` all files are
+    written there.
+    """
+    joined = join(predictions, truth)
     lock = predictions.lock
     lines, seen = seen_by_weights(lock, [one.field for one in joined.fields])
     found = score(
         joined.fields,
-        metrics,
+        wanted,
         predictions.classes,
-        spec=lock.metrics if lock else (),
+        strict=strict,
         data=lock.data if lock else Path(),
         rounds=rounds,
         seed=seed,
-        cells_by_id=true.cells_known and true.by_ids,
+        cells_by_id=truth.cells_known and truth.by_ids,
     )
     found = replace(
         found,
@@ -100,7 +128,7 @@ def evaluate(
         seen=tuple(lines),
         about={
             "predictions": predictions.as_json(),
-            "truth": {"form": true.form, **true.as_json()},
+            "truth": {"form": truth.form, **truth.as_json()},
             "seen": seen,
         },
     )

@@ -86,9 +86,9 @@ class _Rows:
                 raise HpazooError(f"{path}: {len(found)} columns '{name}'; keep one")
         self.field_at, self.cell_at = places[FIELD[0]][0], places[CELL[0]][0]
         self.layout = self._layout(table, places[NAMED[0]])
-        self.last = max(
-            self.field_at, self.cell_at, self.layout.column or 0, *self.layout.per_class
-        )
+        column = self.layout.column
+        self.said_in = self.layout.per_class if column is None else (column,)
+        self.last = max(self.field_at, self.cell_at, *self.said_in)
         self.said: dict[str, dict[int, tuple[str, tuple[int, ...]]]] = {}
         self.texts: set[str] = set()
         self.silent = self.doubled = self.unknown = 0
@@ -97,8 +97,8 @@ class _Rows:
     def _layout(self, table: Table, named: list[int]) -> Layout:
         if named:
             return Layout(named[0])
-        names = self.locations.written.names
-        if not any(places_of([name.casefold()], table.header) for name in names):
+        names = [name.casefold() for name in self.locations.written.names]
+        if not places_of([*names, "0"], table.header):
             raise HpazooError(
                 f"{self.path}, line {table.line}: no column of locations among {table.columns}; "
                 f"{self.expected}"
@@ -125,7 +125,7 @@ class _Rows:
             self.problems.add(
                 f"{place}: '{row[self.cell_at][:30]}' is no id of a cell, a whole number from 1 on"
             )
-        elif not text.strip(","):
+        elif not any(row[column] for column in self.said_in):
             self.silent += 1
         else:
             self.texts.add(text)
@@ -133,7 +133,8 @@ class _Rows:
                 self._say(place, field, cell, self.layout.indices(text, self.locations.written))
             except WrongLabelError as error:
                 self.unknown += 1
-                self.problems.add(f"{place}: {error}")
+                written = self.locations.written.name
+                self.problems.add(f"{place}: cannot be read as locations of {written}: {error}")
 
     def _say(self, place: str, field: str, cell: int, classes: tuple[int, ...]) -> None:
         first, known = self.said.setdefault(field, {}).setdefault(cell, (place, classes))

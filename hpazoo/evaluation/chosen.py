@@ -44,20 +44,22 @@ def metric_from_text(text: str) -> Config:
 
 
 def choose(
-    judged: Sequence[Judged], asked: Sequence[Config], spec: Sequence[Config]
+    judged: Sequence[Judged], wanted: Sequence[Config], strict: bool
 ) -> tuple[list[Config], list[str]]:
-    """(metrics, notes): `asked` if there are any, else those of the `spec`, else hpazoo's own.
+    """(metrics, notes): those `wanted`; where none of them is left, hpazoo's own.
 
-    UsageError where one that was asked for needs more than the truth tells; of the others those
-    that do are left out, the spec's with a note.
+    One that needs more than the truth tells is left out, with a note if it was wanted; where that
+    is `strict`, UsageError.
     """
-    if asked:
-        for config in asked:
-            if not fields_for(config, judged):
-                raise UsageError(f"{_wants_cells(config)}; ask for another metric")
-        return list(asked), []
-    notes = [_wants_cells(config) for config in spec if not fields_for(config, judged)]
-    left = [config for config in spec if fields_for(config, judged)]
+    notes = []
+    left = []
+    for config in wanted:
+        if fields_for(config, judged):
+            left.append(config)
+        elif strict:
+            raise UsageError(f"{_wants_cells(config)}; ask for another metric")
+        else:
+            notes.append(f"{_wants_cells(config)}: left out")
     if left:
         return left, notes
     own = [name for name, one in metrics.components().items() if one.provider == "hpazoo"]

@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hpazoo.atlas_ids import keys
-from hpazoo.classes import ClassList
 from hpazoo.errors import HpazooError, UsageError
 from hpazoo.evaluation.predictions import Predicted, Predictions
 from hpazoo.evaluation.problems import Problems, counted, some
 from hpazoo.evaluation.truth import TrueField, Truth
-from hpazoo.fields import Field
 from hpazoo.metrics import Judged
-from hpazoo.overlap import Shapes, box_overlaps, overlaps
+from hpazoo.overlap import box_overlaps, overlaps
 
 
 @dataclass
@@ -36,14 +34,14 @@ def join(predictions: Predictions, truth: Truth) -> Joined:
     """
     if truth.by_ids and not predictions.has_ids:
         raise UsageError(
-            f"{predictions.file} has masks without ids of cells, and {truth.path} ids without "
+            f"{predictions.file} has masks without ids of cells, and {truth.source} ids without "
             "masks; give the true label images with --truth-masks DIR"
         )
     wanted = set(truth.fields)
     both = wanted & predictions.fields.keys()
     if not both:
         raise HpazooError(_nothing_joins(predictions, truth))
-    problems = Problems(str(truth.path))
+    problems = Problems(truth.source)
     found: dict[str, Judged] = {}
     aside = 0
     for predicted in predictions.stream(both):
@@ -122,25 +120,6 @@ def missed(name: str, true: TrueField, classes: int) -> Judged:
     return Judged(name, scores, true.truth, none, none, true.labels, true.cells_known)
 
 
-def truth_of_reader(field: Field, classes: ClassList) -> TrueField:
-    """What the reader of a field knows of its cells, laid over by its own masks.
-
-    Cells without truth are not annotated. HpazooError where the reader gives no masks.
-    """
-    if field.masks is None:
-        raise HpazooError(f"'{field.id}': its reader gives no masks, so its truth has no place")
-    shapes = Shapes.from_labels(field.masks)
-    ids = np.asarray(sorted(field.truth), np.int64)
-    truth = np.zeros((len(ids), len(classes)), bool)
-    for row, cell in enumerate(ids.tolist()):
-        truth[row, [classes.index(name) for name in field.truth[cell]]] = True
-    assert shapes.ids is not None
-    missing = np.setdiff1d(ids, shapes.ids)
-    if missing.size:
-        raise HpazooError(f"'{field.id}': its reader knows cell {missing[0]}, but gives no mask")
-    return TrueField(truth, ids, shapes, np.searchsorted(shapes.ids, ids))
-
-
 def _by_ids(predicted: Predicted, true: TrueField) -> tuple[Judged, int]:
     assert predicted.ids is not None
     assert true.ids is not None
@@ -211,7 +190,7 @@ def _near(absent: Iterable[str], known: Iterable[str]) -> str:
 def _nothing_joins(predictions: Predictions, truth: Truth) -> str:
     ours, theirs = sorted(predictions.fields), sorted(truth.fields)
     text = (
-        f"{truth.path} and {predictions.path} have no field in common: the truth has "
+        f"{truth.source} and {predictions.path} have no field in common: the truth has "
         f"{some(theirs)}, the predictions {some(ours)}"
     )
     by_key = {key: name for name in ours for key in keys(name)}

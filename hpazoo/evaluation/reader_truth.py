@@ -1,71 +1,83 @@
-"""What a reader itself knows of its fields: their cells, where it draws them, or their labels."""
+"""What the reader of a run knows of its own images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 
 from hpazoo.classes import ClassList
 from hpazoo.errors import HpazooError
-from hpazoo.evaluation.truth import TrueField
+from hpazoo.evaluation.truth import TrueField, Truth
+from hpazoo.fields import Field
 from hpazoo.labels import LabelTable
 from hpazoo.overlap import Shapes
 from hpazoo.readers import Labelled, Reader
 
 
-class DrawnTruth:
-    """Cells that the reader draws; those without truth, cut off by the border, count as not
-    annotated.
+def truth_of(
+    reader: Reader, config: Mapping[str, Any], fields: Collection[str], classes: ClassList
+) -> Truth | None:
+    """Truth of these fields, of cells where the reader knows them, else of images; None where it
+    knows neither.
+
+    `config` is the reader's, as a resolved spec has it. A labelled image that is not among `fields`
+    is none of this run's: what was set aside is to be among them.
     """
+    gives = reader.gives
+    if "truth" in gives and "masks" in gives:
+        return ReaderCells(reader, config, classes, tuple(fields))
+    if "labels" not in gives or config.get("labels", True) is None:
+        return None
+    table = cast(Labelled, reader).labels(classes)
+    wanted = set(fields)
+    rows = [row for row, name in enumerate(table.ids) if name in wanted]
+    return ReaderLabels(config, table.take(rows)) if rows else None
 
-    form = "drawn by the reader of the images"
-    cells_known = True
-    by_ids = False
 
-    def __init__(self, reader: Reader, fields: list[str], classes: ClassList, name: str) -> None:
-        self.path = name
-        self.reader = reader
-        self.fields = tuple(fields)
-        self.classes = classes
+@dataclass
+class ReaderCells:
+    """Fields whose reader draws, or otherwise knows, each cell; read anew when asked for."""
+
+    reader: Reader
+    config: Mapping[str, Any]
+    classes: ClassList
+    fields: tuple[str, ...]
+    source: str = "the reader's own truth"
+    form: str = "the reader's own, of cells"
+    cells_known: bool = True
+    by_ids: bool = False
 
     def of(self, field: str, size: tuple[int, int] | None) -> TrueField:
-        """Drawn anew."""
-        drawn = self.reader.read(field)
-        if drawn.masks is None:
-            raise HpazooError(f"'{field}': its reader gives no masks")
-        ids = np.array(sorted(drawn.truth), np.int64)
-        truth = np.zeros((len(ids), len(self.classes)), bool)
-        for row, cell in enumerate(ids.tolist()):
-            for name in drawn.truth[cell]:
-                truth[row, self.classes.index(name)] = True
-        shapes = Shapes.from_labels(drawn.masks)
-        assert shapes.ids is not None
-        return TrueField(truth, ids, shapes, np.searchsorted(shapes.ids, ids))
+        """With the reader's masks, whatever the segmenter made of the field."""
+        return true_field(self.reader.read(field), self.classes)
 
     def notes(self) -> list[str]:
         return []
 
     def as_json(self) -> dict[str, object]:
-        return {"reader": self.path}
+        return {"reader": dict(self.config)}
 
 
-class KnownLabels:
-    """Labels that the reader has of whole images."""
+@dataclass
+class ReaderLabels:
+    """Fields whose reader has a table of labels."""
 
-    form = "labels of the images, by their reader"
-    cells_known = False
-    by_ids = False
+    config: Mapping[str, Any]
+    table: LabelTable
+    source: str = "the reader's own labels"
+    form: str = "the reader's own, of images"
+    cells_known: bool = False
+    by_ids: bool = False
 
-    def __init__(self, table: LabelTable, fields: list[str]) -> None:
-        self.path = table.source
-        self.table = table
-        place = {name: row for row, name in enumerate(table.ids)}
-        self.place: Mapping[str, int] = {name: place[name] for name in fields if name in place}
+    def __post_init__(self) -> None:
+        self.place = {name: row for row, name in enumerate(self.table.ids)}
         self.fields = tuple(self.place)
 
     def of(self, field: str, size: tuple[int, int] | None) -> TrueField:
+        """Of the image alone."""
         labels = self.table.labels[self.place[field]]
         return TrueField(np.zeros((0, len(labels)), bool), labels=labels, cells_known=False)
 
@@ -73,17 +85,20 @@ class KnownLabels:
         return list(self.table.notes)
 
     def as_json(self) -> dict[str, object]:
-        return {"labels": self.path}
+        return {"reader": dict(self.config)}
 
 
-def truth_of(
-    reader: Reader, config: Mapping[str, Any], fields: list[str], classes: ClassList
-) -> DrawnTruth | KnownLabels | None:
-    """What the reader knows of these fields; None where it knows nothing."""
-    name = str(config["type"])
-    if "truth" in reader.gives:
-        return DrawnTruth(reader, fields, classes, name)
-    if "labels" in reader.gives and config.get("labels") is not None:
-        labelled: Labelled = reader  # type: ignore[assignment]
-        return KnownLabels(labelled.labels(classes), fields)
-    return None
+def true_field(field: Field, classes: ClassList) -> TrueField:
+    """What a field carries; its cells without truth are not annotated."""
+    if field.masks is None:
+        raise HpazooError(f"'{field.id}': its reader gives no masks, so its truth has no place")
+    shapes = Shapes.from_labels(field.masks)
+    ids = np.asarray(sorted(field.truth), np.int64)
+    truth = np.zeros((len(ids), len(classes)), bool)
+    for row, cell in enumerate(ids.tolist()):
+        truth[row, [classes.index(name) for name in field.truth[cell]]] = True
+    assert shapes.ids is not None
+    missing = np.setdiff1d(ids, shapes.ids)
+    if missing.size:
+        raise HpazooError(f"'{field.id}': its reader knows cell {missing[0]}, but gives no mask")
+    return TrueField(truth, ids, shapes, np.searchsorted(shapes.ids, ids))

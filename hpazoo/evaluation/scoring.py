@@ -110,10 +110,10 @@ def score_rows(evaluation: Evaluation, score: Score) -> list[dict[str, Any]]:
 
 def score(
     judged: Iterable[Judged],
-    asked: Sequence[Config],
+    wanted: Sequence[Config],
     classes: ClassList,
     *,
-    spec: Sequence[Config] = (),
+    strict: bool = False,
     data: Path = Path(),
     rounds: int = 1000,
     seed: int = 0,
@@ -125,13 +125,13 @@ def score(
     ----------
     judged
         Fields; their order does not matter.
-    asked
-        Metrics, each as in a spec; none: those of `spec`, and without these all of hpazoo's own
-        whose needs the truth meets.
+    wanted
+        Metrics, each as in a spec; none: all of hpazoo's own whose needs the truth meets.
     classes
         What the columns of the fields stand for.
-    spec
-        Metrics that a spec names; those that need more than the truth tells are left out.
+    strict
+        Whether a wanted metric that needs more than the truth tells is an error; else it is left
+        out, and a note says so.
     data
         Folder that paths in metrics lie below.
     rounds
@@ -146,12 +146,12 @@ def score(
     HpazooError
         Where there is no field.
     UsageError
-        Where a metric that was asked for needs more than the truth tells.
+        With `strict`, where a metric needs more than the truth tells.
     """
     fields = sorted(judged, key=lambda one: one.field)
     if not fields:
         raise HpazooError("nothing can be scored: there is no field with predictions and truth")
-    chosen, notes = choose(fields, asked, spec)
+    chosen, notes = choose(fields, wanted, strict)
     scores = []
     for config in chosen:
         found = _score(config, fields_for(config, fields), classes, data, rounds, seed)

@@ -48,14 +48,18 @@ class TrueField:
 
 
 class Truth(Protocol):
-    """A truth file, asked field by field."""
+    """A truth, asked field by field."""
 
-    path: Path
     form: str
     """What it is, in words."""
     cells_known: bool
     by_ids: bool
     """Whether cells are those of the predictions' own masks, told apart by their ids."""
+
+    @property
+    def source(self) -> str:
+        """What messages call it."""
+        ...
 
     @property
     def fields(self) -> Collection[str]:
@@ -106,9 +110,7 @@ def read_truth(
             return SubmittedTruth(path, Submission(path), locations)
         names = ("field", "id", "image")
         if not places_of(names, table.header):
-            raise HpazooError(
-                f"{path}: no column names the field among {table.columns}; {EXPECTED}"
-            )
+            raise HpazooError(f"{path}: no column of fields among {table.columns}; {EXPECTED}")
         if places_of(CELL, table.header):
             rows, notes = read_cell_table(path, table, locations, EXPECTED)
             return TrueCells(path, rows, masks, tuple(notes))
@@ -134,6 +136,10 @@ class TrueCells:
     form: str = "table of cells"
     cells_known: bool = True
     digests: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def source(self) -> str:
+        return str(self.path)
 
     def __post_init__(self) -> None:
         self.fields = tuple(self.rows)
@@ -194,6 +200,10 @@ class SubmittedTruth:
     empty: int = 0
     doubled: int = 0
 
+    @property
+    def source(self) -> str:
+        return str(self.path)
+
     def __post_init__(self) -> None:
         self.fields = tuple(self.rows.rows)
 
@@ -236,6 +246,10 @@ class TrueLabels:
     form: str = "table of image labels"
     cells_known: bool = False
     by_ids: bool = False
+
+    @property
+    def source(self) -> str:
+        return str(self.path)
 
     def __post_init__(self) -> None:
         self.place = {name: row for row, name in enumerate(self.table.ids)}

@@ -14,6 +14,8 @@ _KNOWN = (
     {"Conv2d_1a_3x3.conv.weight", "Mixed_7c.branch1x1.conv.weight"},
 )
 """Names that one of the networks has, DenseNet, ResNet, Inception v3."""
+_TEAMS = {"last_linear.weight", "logit.weight", "fc1.weight"}
+"""Heads that the teams of 2018 put behind layers of the same names."""
 _CLASSIFIER = ("classifier.", "fc.", "AuxLogits.")
 _RESNET = re.compile(r"(?:conv1|bn1|layer[1-4])\.")
 _INCEPTION = re.compile(r"(?:Conv2d|Mixed)_\d\w*\.")
@@ -31,8 +33,8 @@ class Torchvision:
     """
 
     def recognises(self, keys: Mapping[str, Any]) -> bool:
-        """One of the networks under its own names, without what others add to it."""
-        return any(names <= keys.keys() for names in _KNOWN) and "last_linear.weight" not in keys
+        """One of the networks under its own names, without a head of other people's."""
+        return any(names <= keys.keys() for names in _KNOWN) and not _TEAMS & keys.keys()
 
     def rename(self, key: str) -> str | None:
         """The Model's name of one of the file's keys; None: the network does not use it."""

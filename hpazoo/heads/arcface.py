@@ -66,10 +66,13 @@ class Arcface(nn.Module):
         values = self.bn2(functional.relu(self.fc1(values)))
         values = functional.dropout(values, self.dropout, self.training)
         embedding: Tensor = self.bn3(self.fc2(values))
-        return _directions(embedding) @ _directions(self.weight).T, embedding
+        with torch.autocast(embedding.device.type, enabled=False):
+            # a loss multiplies differences of cosines by its scale: too fine for halves
+            cosines = _directions(embedding) @ _directions(self.weight).T
+        return cosines.to(embedding.dtype) if not self.training else cosines, embedding
 
 
 def _directions(rows: Tensor) -> Tensor:
-    """Rows of length 1. Lengths in single precision at least: halves cannot hold the squares."""
+    """Rows of length 1, in single precision at least: halves cannot hold the squares."""
     wide = rows.to(torch.promote_types(rows.dtype, torch.float32))
-    return functional.normalize(wide).to(rows.dtype)
+    return functional.normalize(wide)

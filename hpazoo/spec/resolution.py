@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hpazoo.checkpoints.cards import find_card
+from hpazoo.classes import class_list
 from hpazoo.fields import Input
-from hpazoo.recipe import Recipe
+from hpazoo.recipe import Recipe, default_augment
 from hpazoo.registry import split_config
 from hpazoo.spec.catalog import description
 from hpazoo.spec.shapes import DEFAULTS, OUTPUTS, embedded_members, member_name, named_members
@@ -99,17 +100,19 @@ def _model(name: str, data: Json, classes: str) -> Model:
         else data.get("classes") or (card.classes if card else None) or classes,
         checkpoint=checkpoint,
         map_classes=data.get("map_classes"),
-        recipe=_recipe(data["train"]) if "train" in data else None,
+        recipe=_recipe(data["train"], classes) if "train" in data else None,
     )
 
 
-def _recipe(data: Json) -> Recipe:
+def _recipe(data: Json, classes: str) -> Recipe:
     recipe = Recipe(**data)
-    return replace(
-        recipe,
-        loss=_full("losses", recipe.loss),
-        augment=[_full("augmentations", config) for config in recipe.augment],
-    )
+    loss = _full("losses", recipe.loss)
+    augment = recipe.augment
+    if augment is None:
+        groups = "groups" in description("losses", loss["type"]).needs
+        augment = default_augment(class_list(classes).names, groups)
+    full = [_full("augmentations", config) for config in augment]
+    return replace(recipe, loss=loss, augment=full)
 
 
 def _model_json(model: Model) -> Json:

@@ -54,6 +54,7 @@ def _fits(document: Document, name: str, model: Json, path: Path) -> Iterator[Pr
     if backbone and "feature-map" not in backbone.gives:
         text = f"backbone '{split(model['backbone'])[0]}' is frozen: there is nothing to train"
         yield Problem(text, document.key_place(path), "remove 'train'")
+    yield from _of_labels(document, model["train"], path)
     start = model["train"].get("start", NO_START)
     where = (*path, "start")
     if not isinstance(start, str) or start in (NO_START, IMAGENET) or where in document.wrong:
@@ -76,6 +77,19 @@ def _fits(document: Document, name: str, model: Json, path: Path) -> Iterator[Pr
                 f"model '{name}' cannot begin from '{start}', whose backbone is {as_yaml(theirs)}"
             )
             yield Problem(text, document.place(where), f"this one's is {as_yaml(mine)}")
+
+
+def _of_labels(document: Document, train: Json, path: Path) -> Iterator[Problem]:
+    """Augmentations that change labels are nothing for groups."""
+    loss = known("losses", train.get("loss", Recipe().loss))
+    if loss is None or "groups" not in loss.needs:
+        return
+    for index, config in enumerate(listing(train.get("augment"))):
+        found = known("augmentations", config)
+        if found and "labels" in found.needs:
+            name, of = split(config)[0], split(train["loss"])[0]
+            text = f"augmentation '{name}' changes labels, and loss '{of}' learns groups of images"
+            yield Problem(text, document.place((*path, "augment", index)), "remove it")
 
 
 def _folds(document: Document, training: Any, train: Json, path: Path) -> Iterator[Problem]:

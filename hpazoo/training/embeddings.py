@@ -214,7 +214,8 @@ def _of_images(
     else:
         values = values[np.argsort(of)]
     if len(number) > len(ids):
-        notes.append(f"{path}: {len(number) - len(ids)} embeddings of other images not used")
+        spare = images_in_words(len(number) - len(ids))
+        notes.append(f"{path}: embeddings of {spare} not asked for were not used")
     return np.ascontiguousarray(values[[number[name] for name in ids]]), tuple(notes)
 
 

@@ -242,12 +242,12 @@ def _size(job: Job) -> int:
 
 
 def _steps(job: Job, recipe: Recipe) -> tuple[Augmentation, ...]:
-    made = [augmentations.build(config, job.class_list) for config in recipe.augment]
+    made = [augmentations.build(config, job.class_list) for config in recipe.augment or ()]
     return tuple(one for one in made if not hasattr(one, "mix"))
 
 
 def _mixtures(job: Job, recipe: Recipe) -> tuple[Mixture, ...]:
-    made = [augmentations.build(config, job.class_list) for config in recipe.augment]
+    made = [augmentations.build(config, job.class_list) for config in recipe.augment or ()]
     return tuple(one for one in made if hasattr(one, "mix"))
 
 

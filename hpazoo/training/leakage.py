@@ -53,16 +53,14 @@ def by_likeness(embeddings: np.ndarray, fold: np.ndarray, threshold: float = THR
     threshold
         Of the cosine.
     """
-    order = np.argsort(fold, kind="stable")
-    units = _units(embeddings)[order]
-    of = fold[order]
-    everywhere, inside = np.zeros(len(of), np.int64), np.zeros(len(of), np.int64)
-    for low in range(0, len(of), _BLOCK):
+    units = _units(embeddings)
+    everywhere, inside = np.zeros(len(fold), np.int64), np.zeros(len(fold), np.int64)
+    for low in range(0, len(fold), _BLOCK):
         rows = slice(low, low + _BLOCK)
-        for left in range(low, len(of), _BLOCK):
+        for left in range(low, len(fold), _BLOCK):
             columns = slice(left, left + _BLOCK)
             near = units[rows] @ units[columns].T >= threshold
-            same = near & (of[rows, None] == of[None, columns])
+            same = near & (fold[rows, None] == fold[None, columns])
             everywhere[rows] += near.sum(axis=1)
             inside[rows] += same.sum(axis=1)
             if left > low:
@@ -71,7 +69,7 @@ def by_likeness(embeddings: np.ndarray, fold: np.ndarray, threshold: float = THR
     # An image without any direction is not even its own neighbour.
     itself = (units * units).sum(axis=1) >= threshold
     rule = f"have an image of cosine >= {threshold:g} among the images trained on"
-    return _leakage("embeddings", rule, everywhere - itself, inside - itself, of)
+    return _leakage("embeddings", rule, everywhere - itself, inside - itself, fold)
 
 
 def by_place(ids: Sequence[str], fold: np.ndarray) -> list[Leakage]:

@@ -32,6 +32,7 @@ _STYLE: Any = {
     "legend.frameon": False,
     "legend.fontsize": 8,
 }
+_MOST_BARS = 30
 _NAMES = {"embeddings": "like images", "antibody": "same antibody", "well": "same well"}
 
 
@@ -42,7 +43,8 @@ def write_plot(report: Report, path: Path) -> None:
     from matplotlib.figure import Figure
 
     labels = np.flatnonzero(report.totals > 0)
-    bars = report.folds + 3 * max(len(report.leakage), 1)
+    folds = min(report.folds, _MOST_BARS)
+    bars = folds + 3 * max(len(report.leakage), 1)
     height = max(1.6 + 0.27 * len(labels), 2.6 + 0.24 * bars)
     with matplotlib.rc_context(_STYLE):
         # A figure of its own, without pyplot: nothing global is left behind.
@@ -51,7 +53,7 @@ def write_plot(report: Report, path: Path) -> None:
         halves: Any = figure.subfigures(1, 2, width_ratios=[2.1, 1], wspace=0.04)
         left, right = halves
         _deviations(left.subplots(), report, labels)
-        ratio = [report.folds + 1, bars - report.folds + 1, max(0.0, 24 - bars)]
+        ratio = [folds + 1, bars - folds + 1, max(0.0, 24 - bars)]
         above, below, rest = right.subplots(3, 1, height_ratios=[max(r, 0.01) for r in ratio])
         rest.axis("off")
         _sizes(above, report)
@@ -108,16 +110,20 @@ def _deviations(axes: Any, report: Report, labels: np.ndarray) -> None:
 
 
 def _sizes(axes: Any, report: Report) -> None:
-    """A bar per fold."""
-    rows = np.arange(report.folds)
-    _bars(axes, rows, report.validated, 0.7, _OURS, [f"{size:,}" for size in report.validated])
-    shown = rows if report.folds <= 20 else rows[:: report.folds // 10]
+    """A bar per fold; of many folds, the first ones."""
+    rows = np.arange(min(report.folds, _MOST_BARS))
+    sizes = report.validated[: len(rows)]
+    _bars(axes, rows, sizes, 0.7, _OURS, [f"{size:,}" for size in sizes])
+    shown = rows if len(rows) <= 20 else rows[:: len(rows) // 10]
     axes.set_yticks(shown, [f"fold {fold}" for fold in shown])
-    axes.set_ylim(report.folds - 0.4, -0.6)
-    axes.set_xlim(0, 1.25 * int(report.validated.max()))
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlim(0, 1.25 * int(sizes.max()))
     _without_scale(axes)
     left = report.images - int(report.validated.sum())
     lines = [f"{left:,} images are always trained on"] if left else []
+    if report.folds > len(rows):
+        fewest, most = report.validated.min(), report.validated.max()
+        lines.append(f"all {report.folds:,} folds have {fewest:,} to {most:,} images")
     if report.group_sizes is not None:
         largest = report.group_sizes[0]
         share = 100 * largest / report.images

@@ -43,7 +43,7 @@ def test_sound_splits(fold, group, folds):
     ("fold", "group", "folds", "words"),
     [
         ([0, 1, 1], None, 2, r"gave folds of shape \(3,\) and type int64 for 4 images; this is"),
-        ([0.0, 1, 1, 0], None, 2, "type float64"),
+        ([0.0, 1, 1, 0], None, 2, r"gave folds of shape \(4,\) and type float64"),
         ([0, 1, 2, 0], None, 2, "gave folds 0 to 2, not 0 to 1"),
         ([0, 1, -2, 0], None, 2, "gave folds -2 to 1"),
         ([0, 2, 2, 0], None, 3, "put no image into fold 1 of 3; ask for fewer folds"),

@@ -60,7 +60,7 @@ def test_groups_against_drawn_splits():
     drawn = [counted(near, rng.permutation(fold)) for _ in range(300)]
     assert found.random == pytest.approx(np.mean([a / b for a, b in drawn]), abs=0.02)
     kept = by_group("plate", "share it", keys, np.array(keys) % 3)
-    assert kept.share == 0 < 0.9 < kept.random
+    assert kept.share == 0 < 0.8 < kept.random
 
 
 def test_places_of_atlas_ids():

@@ -81,6 +81,4 @@ def test_readers_that_cannot_be_learned_from(tmp_path):
     with pytest.raises(HpazooError, match=r"one id and different labels: a \(Nucleoplasm and Nuc"):
         gather([one, two], NEW, tmp_path)
     with pytest.raises(UsageError, match="no map"):
-        gather([one], class_list("hpa-2018"), tmp_path) and gather(
-            [one | {"labels_in": "hpa-2021"}], class_list("hpa-2018"), tmp_path
-        )
+        gather([one | {"labels_in": "hpa-2021"}], class_list("hpa-2018"), tmp_path)
