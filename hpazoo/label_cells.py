@@ -51,8 +51,8 @@ def layout_of(path: Path, table: Table, classes: ClassList) -> Layout:
     folded = [name.casefold() for name in table.header]
     if "cell" in folded:
         raise HpazooError(
-            f"{where}: a table of cells, with a column 'cell'; {EXPECTED} (a run's fields.csv is "
-            "such a table)"
+            f"{where}: a table of cells, with a column 'cell'; {EXPECTED} (as a run's fields.csv; "
+            "if the column says something of images, give it another name)"
         )
     found = [place for place, name in enumerate(folded) if name in _LABEL_COLUMNS]
     if len(found) > 1:

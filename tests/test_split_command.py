@@ -10,7 +10,7 @@ import pytest
 
 from hpazoo.cli import main
 
-ATLAS = [f"{well // 4}_{well % 4}0_A{well % 7 + 1}_{side}" for well in range(60) for side in (1, 2)]
+ATLAS = [f"{well // 4}_{well % 4}0_A{well + 1}_{side}" for well in range(60) for side in (1, 2)]
 OTHERS = [f"image-{row}" for row in range(60)]
 
 
@@ -150,7 +150,7 @@ def test_embeddings_measure_or_make_a_split(tmp_path, capsys):
         (
             ["atlas.csv", "--splitter", "cosine-groups"],
             2,
-            "'cosine-groups' needs --embeddings FILE",
+            "'cosine-groups' needs --embeddings",
         ),
         (
             ["atlas.csv", "--splitter", "{type: cosine-groups, embeddings: resnet}"],

@@ -151,7 +151,7 @@ def _default(table: LabelTable) -> dict[str, Any]:
         *(
             f"'{{type: groups, column: {name}}}' keeps together what has one {name}"
             for name in table.columns
-            if 1 < len(set(table.columns[name])) < len(table)
+            if 1 < len(set(table.columns[name])) < len(table) and "label" not in name.casefold()
         ),
         "multilabel-stratified takes each image for itself: images of one antibody or well come "
         "into several folds, and scores come out too good",

@@ -7,6 +7,7 @@ from typing import Any
 
 from hpazoo.errors import UsageError
 from hpazoo.metrics import Judged, metrics
+from hpazoo.parameters import parameters_of
 from hpazoo.registry import split_config
 from hpazoo.spec import strict_yaml
 from hpazoo.spec.catalog import describe
@@ -78,14 +79,21 @@ def fields_for(config: Config, judged: Sequence[Judged]) -> list[Judged]:
 
 
 def title(config: Config) -> str:
-    """`hpa-map`, or `hpa-map {iou: 0.5}` with what was written beside its name."""
+    """`hpa-map`, or `hpa-map {iou: 0.5}` with what differs from its defaults."""
     name, options = split_config(config)
-    said = ", ".join(f"{key}: {_plain(value)}" for key, value in options.items())
+    usual = {one.name: one.default for one in parameters_of(metrics.get(name)) if not one.required}
+    said = ", ".join(
+        f"{key}: {_plain(value)}"
+        for key, value in options.items()
+        if key not in usual or usual[key] != value
+    )
     return f"{name} {{{said}}}" if said else name
 
 
 def _plain(value: Any) -> str:
-    return {None: "null", True: "true", False: "false"}.get(value, str(value))
+    if isinstance(value, bool) or value is None:
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
 
 
 def _wants_cells(config: Config) -> str:

@@ -31,7 +31,7 @@ from hpazoo.spec.resolution import Model, resolve
 from hpazoo.splitters import Split, splitters
 from hpazoo.training.embeddings import file_of_embeddings, read_embeddings, source_of_embeddings
 from hpazoo.training.image_store import ImageStore, free_space
-from hpazoo.training.job import How
+from hpazoo.training.job import How, read_left_out
 from hpazoo.training.launch import Together
 from hpazoo.training.sources import Sources, gather
 from hpazoo.training.split_report import Report
@@ -70,7 +70,18 @@ class Learned:
 
     @property
     def files(self) -> dict[str, list[Path]]:
+        """Weights of each model that was trained, by fold."""
         return {one.model: one.files for one in self.trained}
+
+    @property
+    def taught(self) -> dict[str, set[str]]:
+        """Images that each model has learned from, in one fold or another."""
+        ids = self.lesson.sources.table.ids
+        found = {one.model: set(ids) for one in self.trained}
+        for one in self.trained:
+            if len(one.left_out) == 1:
+                found[one.model] -= set(read_left_out(one.left_out[0])[0])
+        return found
 
 
 def to_train(spec: Spec, names: Sequence[str], data: Path) -> list[Model]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpazoo.classes import ClassList, class_list
+from hpazoo.ensembles import Ensemble, Learner, ensembles
 from hpazoo.registry import loaded_files
 from hpazoo.runner import lock
 from hpazoo.runner.feed import Feed
@@ -22,6 +23,7 @@ from hpazoo.runner.progress import FieldProgress
 from hpazoo.runner.results import Results, notes, set_aside
 from hpazoo.runner.score import evaluate_run
 from hpazoo.runner.stages import Stage
+from hpazoo.runner.tuning import Teaching
 from hpazoo.runner.worker import Job
 from hpazoo.spec import Spec
 from hpazoo.writers import Writer, writers
@@ -59,6 +61,8 @@ class Prediction:
         self.shards = cut(ready.fields, settings.shard_size)
         self.stamp = RANDOM if settings.random_weights else ""
         self.progress = FieldProgress(len(ready.fields), quiet)
+        self.blend: Ensemble = ensembles.build(spec.resolved["ensemble"])
+        self.teaching = self._teaching() if isinstance(self.blend, Learner) else None
         self.cache: Path | None = None
         self.profile = Profile()
 
@@ -109,6 +113,25 @@ class Prediction:
             split=self.learned.report if self.learned else None,
             evaluations=tuple(evaluations),
         )
+
+    def _teaching(self) -> Teaching:
+        """What an ensemble that learns is taught with; refused here if it is not enough."""
+        assert isinstance(self.blend, Learner)
+        learned, data = self.learned, Path(self.settings.data)
+        found = Teaching(
+            self.spec,
+            self.blend,
+            self.ready.reader,
+            data,
+            self.folder,
+            self.ready.fields,
+            self.files,
+            learned.taught if learned else {},
+        )
+        found.check()
+        for text in found.untold:
+            self._log(text)
+        return found
 
     def _write_lock(self, done: Mapping[str, Any]) -> None:
         extra: dict[str, Any] = {"plugins": dict(self.code)} if self.code else {}
@@ -192,7 +215,9 @@ class Prediction:
 
     def _outputs_key(self, plan: Plan) -> str:
         """Digest of everything that the outputs are made from."""
-        parts = ("classes", "members", "ensemble", "postprocess", "outputs")
+        parts = ["classes", "members", "ensemble", "postprocess", "outputs"]
+        if self.teaching:
+            parts.append("images")  # the labels of the images are learned from
         made_from = {part: self.spec.resolved[part] for part in parts}
         return digest(made_from, dict(self.code), self.ready.tables, self.stamp, plan.key())
 
@@ -208,7 +233,8 @@ class Prediction:
         if files and holds and all(file.exists() for file in files):
             found = lock.outputs_digests(self.folder.path, files)
             if found == before["outputs"]:
-                return {key: before.get(key) for key in ("images", "outputs_key", "outputs")}
+                kept = ("images", "outputs_key", "outputs", "tuned")
+                return {key: before[key] for key in kept if key in before}
         self.folder.retire(files)
         return {}
 
@@ -216,7 +242,12 @@ class Prediction:
         """Blend, correct and write."""
         files: list[Path] = []
         data = Path(self.settings.data)
-        results = Results(self.spec, self.classes, data, self.folder, plan)
+        results = Results(
+            self.spec, self.classes, data, self.folder, plan, self.blend, self.teaching
+        )
+        for line in results.tuned():
+            self.progress.say(line)
+            self._log(line)
         for config in self.spec.resolved["outputs"]:
             writer: Writer = writers.build(config, self.classes)
             files.extend(writer.write(self.folder.path, results.stream(), self.stamp))
@@ -229,6 +260,7 @@ class Prediction:
             "images": lock.images_digest(images),
             "outputs_key": self._outputs_key(plan),
             "outputs": lock.outputs_digests(self.folder.path, files),
+            **results.as_json(),
         }
 
     def _log(self, text: str) -> None:

@@ -6,19 +6,20 @@ import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from hpazoo.classes import ClassList
-from hpazoo.ensembles import Ensemble, ensembles
+from hpazoo.ensembles import Ensemble, Learned
 from hpazoo.errors import HpazooError
 from hpazoo.fields import Cells, FieldRecord
 from hpazoo.imageio import read_label_image
 from hpazoo.postprocessors import Postprocessor, Seen, postprocessors
 from hpazoo.runner.folder import EMBEDDING, RunFolder
 from hpazoo.runner.plan import Plan, ShardPlan
+from hpazoo.runner.tuning import Teaching
 from hpazoo.runner.worker import mask_file
 from hpazoo.spec import Member, Spec
 from hpazoo.writers import FieldResult
@@ -35,7 +36,14 @@ class Results:
     """
 
     def __init__(
-        self, spec: Spec, classes: ClassList, data: Path, folder: RunFolder, plan: Plan
+        self,
+        spec: Spec,
+        classes: ClassList,
+        data: Path,
+        folder: RunFolder,
+        plan: Plan,
+        blend: Ensemble,
+        teaching: Teaching | None = None,
     ) -> None:
         self.spec = spec
         self.classes = classes
@@ -43,18 +51,30 @@ class Results:
         self.plan = plan
         self.blended = [member for member in spec.members if member.blended]
         self.weights = np.asarray([member.weight for member in self.blended])
-        self.blend: Ensemble = ensembles.build(spec.resolved["ensemble"])
+        self.blend = blend
+        self.learned: Learned | None = None
         self.corrections: list[Postprocessor] = [
             postprocessors.build(config, classes, data) for config in spec.resolved["postprocess"]
         ]
         if not self.blended:  # embeddings are all that is asked for
             self.corrections = []
             return
-        if hasattr(self.blend, "fit"):
+        if teaching is not None:
+            self.learned = teaching.blend.learn(teaching.stream(self._fields()), classes)
+        elif hasattr(self.blend, "fit"):
             self.blend.fit(self._stacked(seen) for _, seen, _ in self._fields())
         for number, correction in enumerate(self.corrections):
             if hasattr(correction, "fit"):
                 correction.fit(self._values(seen, number) for _, seen, _ in self._fields())
+
+    def tuned(self) -> list[str]:
+        """What a blend that learns says of its weights; nothing of others."""
+        return self.learned.lines([member.name for member in self.blended]) if self.learned else []
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for the lock."""
+        names = [member.name for member in self.blended]
+        return {"tuned": self.learned.as_json(names)} if self.learned else {}
 
     def stream(self) -> Iterator[FieldResult]:
         """Sorted by id; a shard in memory at a time."""

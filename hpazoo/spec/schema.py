@@ -295,6 +295,7 @@ def _lock() -> Json:
         "images": text,
         "outputs_key": text,
         "outputs": _digests(digest),
+        "tuned": {"type": "object"},
     }
     doc = "Written by a run; what it used, so that it can be repeated."
     return _object("the lock", properties, [], doc)

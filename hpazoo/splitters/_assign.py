@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,20 +23,10 @@ _FINEST = (0.01, 1.0, 0.001)
 """The same, below which two divisions are as good."""
 
 
-@dataclass(frozen=True)
-class Assignment:
-    """`fold` (N,) int64 of each image; `off` (K, 1 + C) images above an even share, of the folds'
-    sizes first, then of the classes.
-    """
-
-    fold: np.ndarray
-    off: np.ndarray
-
-
 def assign(
     labels: np.ndarray, group: np.ndarray, parts: Sequence[int], seed: int = 0
-) -> Assignment:
-    """Divide groups of images evenly; no group is in two folds, no fold is empty.
+) -> np.ndarray:
+    """Fold (N,) int64 of each image; no group is in two folds, no fold is empty.
 
     First, groups with the same counts are dealt out evenly; the rest goes, large first, where it is
     missed most; then moves and exchanges of groups even out what is left (`_search`). Every class,
@@ -76,7 +65,8 @@ def assign(
     folds = np.tile(np.arange(len(shares)), len(kinds))
     fold_of = np.empty(len(groups), np.int64)
     fold_of[order] = np.repeat(folds, division.numbers.ravel())
-    return Assignment(fold_of[group], division.deviations[:, : 1 + labels.shape[1]])
+    fold: np.ndarray = fold_of[group]
+    return fold
 
 
 def _counts(labels: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:

@@ -8,8 +8,9 @@ from hpazoo.splitters._division import Division, Room, pairs_of, some
 
 _SAMPLE = 48
 """Kinds of groups on either side of a pair of folds; all of their exchanges are tried."""
-_LOOKS = 3000
-"""Looks at a pair of folds, at most."""
+_TRIED, _LOOK = 7_000_000, 500
+"""Exchanges that are tried, at most, and as how many a look at two folds counts besides. They bound
+the time; a clock would give a slow machine another division."""
 _PATIENCE = 2
 _KICKS = 3
 """Groups that are thrown into another fold where no step helps any more."""
@@ -47,12 +48,14 @@ def compromise(
 
     def step(a: int, b: int) -> bool:
         """The best move or exchange among some groups of two folds, if it is one for the better."""
+        nonlocal tried
         ours, theirs = (some(division.numbers[:, fold], _SAMPLE, rng) for fold in (a, b))
         none = np.zeros((1, division.kinds.shape[1]))
         left = np.concatenate([division.kinds[ours], none])[:, None]
         right = np.concatenate([division.kinds[theirs], none])[None]
         change, found = left - right, division.deviations
         after = cost(found[a] - change, a) + cost(found[b] + change, b)
+        tried += after.size + _LOOK
         i, j = divmod(int(after.argmin()), after.shape[1])
         if not after[i, j] < (now[a] + now[b]) * _BETTER:
             return False
@@ -60,18 +63,18 @@ def compromise(
             division.move(ours[i], a, b)
         if j < len(theirs):
             division.move(theirs[j], b, a)
-        now[[a, b]] = costs()[[a, b]]
+        found = division.deviations
+        now[a], now[b] = cost(found[a], a), cost(found[b], b)
         return True
 
     now = costs()
     best, kept = now.sum(), division.numbers.copy()
-    looks = idle = 0
-    while looks < _LOOKS:
+    tried = idle = 0
+    while tried < _TRIED:
         moved = False
         for place in rng.permutation(len(pairs)):
-            looks += 1
             while step(*pairs[place]):
-                looks, moved = looks + 1, True
+                moved = True
         idle = 0 if moved else idle + 1
         if now.sum() < best * _BETTER:
             best, kept = now.sum(), division.numbers.copy()

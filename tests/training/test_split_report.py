@@ -82,7 +82,7 @@ def test_leakage_by_embeddings_and_places():
 
 @pytest.mark.parametrize(
     ("folds", "spare", "ids"),
-    [(4, 0.0, "{row}"), (1, 0.8, "7_{well}_A1_{side}"), (25, 0.1, "{well}_A1_{side}")],
+    [(4, 0.0, "{row}"), (1, 0.8, "7_{well}_A1_{side}"), (45, 0.1, "{well}_A1_{side}")],
 )
 def test_files(tmp_path, folds, spare, ids):
     samples, fold = drawn(folds=folds, spare=spare, ids=ids)
