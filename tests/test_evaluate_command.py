@@ -152,7 +152,7 @@ def test_broken_truths_are_messages(product, said, tmp_path):
     assert "is empty; expected a table of cells" in printed
     code, printed = said("evaluate", run, "--truth", truth, "--metric", "{type: hpa-map, iuo: 1}")
     assert code == 2
-    assert "--metric:1:16: unknown key 'iuo' for metric 'hpa-map'" in printed
+    assert "--metric:1:17: unknown key 'iuo' for metric 'hpa-map'" in printed
     code, printed = said("evaluate", tmp_path / "none", "--truth", truth)
     assert code == 2
     assert "give the folder of a run, or a submission CSV" in printed

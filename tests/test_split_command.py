@@ -91,7 +91,13 @@ def test_a_way_that_leaks_is_not_taken_unasked(tmp_path, capsys):
         assert way in err
     assert "by: well" not in err
     public = table(tmp_path, "public", ["20_A1_1", "20_A1_2", "20_A2_1"])
-    assert "'{type: groups, by: well}' keeps" in run(capsys, public, "--classes", "hpa-2021")[2]
+    _, _, err = run(capsys, public, "--classes", "hpa-2021")
+    assert "'{type: groups, by: well}' keeps" in err
+    assert "others: alone" not in err
+    mixed = table(tmp_path, "mixed", [*ATLAS, "20_A1_1"])
+    _, _, err = run(capsys, mixed, "--classes", "hpa-2021")
+    assert "1 of 121 ids do not tell the antibody (20_A1_1)" in err
+    assert "'{type: groups, by: antibody, others: alone}'" in err
     code, out, _ = run(
         capsys, path, "--classes", "hpa-2021", "--splitter", "multilabel-stratified", "--folds", 4
     )
@@ -124,7 +130,7 @@ def test_embeddings_measure_or_make_a_split(tmp_path, capsys):
     code, out, _ = run(capsys, *common, "multilabel-stratified", "--out", "random")
     assert code == 0
     said = json.loads((tmp_path / "random" / "split.json").read_text())
-    assert said["splitter"] == "multilabel-stratified"
+    assert said["splitter"] == {"type": "multilabel-stratified", "embeddings": "e.parquet"}
     assert said["leakage"][0]["by"] == "embeddings"
     assert said["leakage"][0]["share"] > 0.5
     code, out, err = run(capsys, *common, "cosine-groups", "--out", "grouped")
@@ -139,7 +145,7 @@ def test_embeddings_measure_or_make_a_split(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["gone.csv"], 1, "no file gone.csv; a table of images was expected"),
+        (["gone.csv"], 2, "Path 'gone.csv' does not exist"),
         (["."], 1, ". is a folder; a table of images was expected"),
         (["atlas.csv", "--in", "hpa-2020"], 2, "unknown list of classes 'hpa-2020'; did you mean"),
         (["atlas.csv", "--in", "hpa-2018", "--in", "hpa-2021"], 2, "--in is given 2 times for 1"),

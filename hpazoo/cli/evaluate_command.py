@@ -99,10 +99,10 @@ def show(found: Evaluation) -> None:
         console.print(text, markup=False, style=style)
 
     counts = found.counts
-    say(
-        f"\n{counts['fields']} fields, {counts.get('true cells', 0)} true and "
-        f"{counts.get('predicted cells', 0)} predicted cells"
-    )
+    cells = ""
+    if "true cells" in counts:
+        cells = f", {counts['true cells']} true and {counts['predicted cells']} predicted cells"
+    say(f"\n{counts['fields']} fields{cells}")
     _classes(found, console)
     mark = f"  [{found.stamp}]" if found.stamp else ""
     said: set[str] = set()
@@ -135,13 +135,15 @@ def show(found: Evaluation) -> None:
 def _classes(found: Evaluation, console: Console) -> None:
     """A row per class that has truth; metrics that count the same cells or images share a table."""
     from rich.table import Table
+    from rich.text import Text  # of which nothing is taken for markup
 
+    stamp = Text(found.stamp, style="red") if found.stamp else None
     for scores in _alike(found.scores, 3 if console.width >= 130 else 2):
-        table = Table(box=None, title_justify="left", title_style="red", title=found.stamp or None)
+        table = Table(box=None, title_justify="left", title=stamp)
         table.add_column("class")
         table.add_column("true", justify="right")
         for score in scores:
-            table.add_column(score.name, justify="right")
+            table.add_column(Text(score.name), justify="right")
             table.add_column("95 %" if found.rounds else "", justify="right", no_wrap=True)
         first = scores[0]
         means = [text for s in scores for text in (_number(s.value), _span(*s.interval))]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hpazoo.classes import ClassList
     from hpazoo.labels import LabelTable
 
-_FILE = click.Path(path_type=Path)
+_FILE = click.Path(path_type=Path, exists=True)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
@@ -138,13 +138,13 @@ def _from_text(text: str) -> str | dict[str, Any]:
 
 
 def _default(table: LabelTable) -> dict[str, Any]:
-    """Groups by antibody where every id tells it; a way that leaks is never taken unasked."""
-    from hpazoo.atlas_ids import parse
+    """Groups by antibody where ids tell it; a way that leaks is never taken unasked."""
+    from hpazoo.atlas_ids import antibodies, parse
 
-    places = [parse(name) for name in table.ids]
-    if all(place and place.antibody for place in places):
+    known = antibodies(table.ids)
+    silent = [name for name, antibody in zip(table.ids, known, strict=True) if antibody is None]
+    if not silent:
         return {"type": "groups", "by": "antibody"}
-    silent = [name for name, place in zip(table.ids, places, strict=True) if place is None]
     ways = [
         "'{type: cosine-groups, embeddings: FILE}' or '{type: embedding-clusters, embeddings: "
         "FILE}' keeps like images together",
@@ -156,15 +156,18 @@ def _default(table: LabelTable) -> dict[str, Any]:
         "multilabel-stratified takes each image for itself: images of one antibody or well come "
         "into several folds, and scores come out too good",
     ]
-    if not silent:
+    if len(silent) < len(table):
+        ways.insert(
+            0,
+            "'{type: groups, by: antibody, others: alone}' keeps the images of an antibody "
+            "together, the others by well where they tell it",
+        )
+    if all(parse(name) for name in silent):
         ways.insert(0, "'{type: groups, by: well}' keeps the fields of a well together")
-    examples = silent or [
-        name for name, place in zip(table.ids, places, strict=True) if place and not place.antibody
-    ]
     lines = "\n".join(f"  --splitter {way}" for way in ways)
     raise UsageError(
-        f"{table.source}: {len(examples)} of {len(table)} ids do not tell the antibody "
-        f"({', '.join(examples[:3])}), by which images would be grouped. Say how to split:\n{lines}"
+        f"{table.source}: {len(silent)} of {len(table)} ids do not tell the antibody "
+        f"({', '.join(silent[:3])}), by which images would be grouped. Say how to split:\n{lines}"
     )
 
 

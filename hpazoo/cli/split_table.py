@@ -28,11 +28,10 @@ def show(report: Report) -> None:
     for name in ("images", *names, "off by"):
         table.add_column(name, justify="right", no_wrap=True)
     for index in np.argsort(-report.totals, kind="stable"):
-        if report.totals[index]:
-            counts = report.counts[:, index].tolist()
-            shown = counts if few else [min(counts), max(counts)]
-            off = _percent(report.worst[index])
-            table.add_row(report.classes[index], f"{report.totals[index]}", *map(str, shown), off)
+        counts = report.counts[:, index].tolist()
+        shown = [report.totals[index], *(counts if few else [min(counts), max(counts)])]
+        off = _percent(report.worst[index]) if report.totals[index] else ""
+        table.add_row(report.classes[index], *map(str, shown), off)
     console.print(table)
     for line in _lines(report):
         console.print(line, markup=False, soft_wrap=True)
@@ -49,8 +48,6 @@ def _title(report: Report) -> str:
 
 def _lines(report: Report) -> Iterator[str]:
     said = report.as_json()
-    if absent := [name for name, n in zip(report.classes, report.totals, strict=True) if not n]:
-        yield f"no image shows {', '.join(absent)}"
     if left := said["always_trained"]:
         yield f"{left} images are in no fold and always trained on"
     if groups := said["groups"]:

@@ -123,7 +123,7 @@ class _Rows:
             self.problems.add(f"{place}: no field in this row")
         elif cell is None:
             self.problems.add(
-                f"{place}: '{row[self.cell_at][:30]}' is no id of a cell, a whole number from 1 on"
+                f"{place}: {row[self.cell_at][:30]!r} is no id of a cell, a whole number from 1 on"
             )
         elif not any(row[column] for column in self.said_in):
             self.silent += 1

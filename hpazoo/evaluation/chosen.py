@@ -54,7 +54,7 @@ def choose(
     """
     notes = []
     left = []
-    for config in wanted:
+    for config in {title(config): config for config in wanted}.values():
         if fields_for(config, judged):
             left.append(config)
         elif strict:

@@ -49,7 +49,7 @@ def intervals(
     ----------
     values
         Value per class (C,) for so many times each field; the score is the mean of those that are
-        not NaN.
+        not NaN, so a class of which a resample has no truth is no part of that resample's mean.
     positive_fields
         In how many fields each class is true, (C,): with fewer than two, a class has no interval.
     fields

@@ -11,6 +11,7 @@ from hpazoo.atlas_ids import keys
 from hpazoo.errors import HpazooError, UsageError
 from hpazoo.evaluation.predictions import Predicted, Predictions
 from hpazoo.evaluation.problems import Problems, counted, some
+from hpazoo.evaluation.scoring import counts_of
 from hpazoo.evaluation.truth import TrueField, Truth
 from hpazoo.metrics import Judged
 from hpazoo.overlap import box_overlaps, overlaps
@@ -67,14 +68,12 @@ def join(predictions: Predictions, truth: Truth) -> Joined:
         joined.notes.append(
             f"{counted(aside, 'predicted cell')} left out: the true cell below is not annotated"
         )
-    joined.counts = {
-        "fields": len(fields),
+    joined.counts = counts_of(fields) | {
         "fields missed": len(wanted) - len(both),
         "fields without truth": len(predictions.fields) - len(both),
-        "true cells": sum(len(one.truth) for one in fields),
-        "predicted cells": sum(len(one.scores) for one in fields),
-        "predicted cells not annotated": aside,
     }
+    if truth.cells_known:
+        joined.counts["predicted cells not annotated"] = aside
     return joined
 
 

@@ -44,12 +44,13 @@ def html_of(evaluation: Evaluation, pictures: Mapping[str, bytes]) -> str:
         if evaluation.rounds
         else '<p class="quiet">No intervals were asked for.</p>'
     )
-    parts += ["<h2>By class</h2>", _by_class(evaluation)]
+    mark = f" ({escape(evaluation.stamp)})" if evaluation.stamp else ""
+    parts += [f"<h2>By class{mark}</h2>", _by_class(evaluation)]
     if "curves.png" in pictures:
         parts += ["<h2>Precision and recall</h2>", _picture("curves.png", pictures)]
     if evaluation.calibration is not None:
         rule = escape(evaluation.calibration.rule)
-        parts += ["<h2>Calibration</h2>", f'<p class="quiet">{rule}</p>']
+        parts += [f"<h2>Calibration{mark}</h2>", f'<p class="quiet">{rule}</p>']
         parts.append(_picture("calibration.png", pictures))
     parts += ["<h2>What was compared</h2>", _counts(evaluation)]
     parts.append(_list(evaluation.notes))

@@ -130,6 +130,7 @@ def _calibration(evaluation: Evaluation, found: Calibration | None) -> dict[str,
         "rule": found.rule,
         "error": _number(found.error),
         "interval": _numbers(found.interval),
+        **({"stamp": evaluation.stamp} if evaluation.stamp else {}),
         "notes": list(found.notes),
         "bins": [
             {

@@ -160,20 +160,24 @@ def score(
             found = replace(found, rule=rule)
         scores.append(found)
     calibration, why = calibrate(fields, len(classes), rounds, seed)
-    counts = {
-        "fields": len(fields),
-        "true cells": sum(len(one.truth) for one in fields),
-        "predicted cells": sum(len(one.scores) for one in fields),
-    }
     return Evaluation(
         classes,
         tuple(scores),
         calibration,
-        counts,
+        counts_of(fields),
         tuple([*notes, why] if why else notes),
         rounds,
         seed,
     )
+
+
+def counts_of(fields: Sequence[Judged]) -> dict[str, int]:
+    """How many fields, and, where they are known, true and predicted cells."""
+    counts = {"fields": len(fields)}
+    if any(one.cells_known for one in fields):
+        counts["true cells"] = sum(len(one.truth) for one in fields)
+        counts["predicted cells"] = sum(len(one.scores) for one in fields)
+    return counts
 
 
 def _score(

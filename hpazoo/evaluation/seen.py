@@ -20,7 +20,7 @@ def seen_by_weights(lock: Lock | None, fields: Sequence[str]) -> tuple[list[str]
     """(lines to print, the same as plain data by model) of every model that predicts.
 
     A field is seen that lies in a data set that the weights, or those they started from, were
-    trained on. Weights of which that is not known say so.
+    trained on; of a model of several folds, any of them. Weights of which that is not known say so.
     """
     if lock is None:
         return [UNKNOWN], {}
@@ -29,51 +29,58 @@ def seen_by_weights(lock: Lock | None, fields: Sequence[str]) -> tuple[list[str]
     for model, (checkpoint, files) in lock.weights.items():
         if checkpoint is None or not files:
             continue  # random weights have seen nothing
-        found = _lineage(lock, checkpoint, files)
-        lines += _lines(model, found, fields)
-        covered, maybe = found.seen(fields), found.maybe_seen(fields)
+        found = _Seen(_lineages(lock, checkpoint, files), fields)
+        lines += found.lines(model)
         data[model] = {
             "checkpoint": checkpoint,
-            "cards": list(found.cards),
-            "data_sets": list(found.data_sets),
-            "seen": sorted(covered),
-            "perhaps": sorted(maybe),
-            "not_known": list(found.untold),
+            "cards": found.cards,
+            "data_sets": found.data_sets,
+            "seen": sorted(found.surely),
+            "perhaps": sorted(found.perhaps),
+            "not_known": found.untold,
         }
     return lines, data
 
 
-def _lineage(lock: Lock, checkpoint: str, files: Sequence[str]) -> Lineage:
+def _lineages(lock: Lock, checkpoint: str, files: Sequence[str]) -> list[Lineage]:
     card = find_card(checkpoint)
     if card is not None:
-        return lineage(card)
+        return [lineage(card)]
+    found = []
     for file in files:
         try:
-            return lineage(read_card(lock.data / Path(file)))
+            found.append(lineage(read_card(lock.data / Path(file))))
         except HpazooError:
-            continue  # the file is not on this machine any more
-    return lineage(None)
+            name = Path(file).name
+            found.append(Lineage(untold=(f"what {name} was trained on: it cannot be read here",)))
+    return found
 
 
-def _lines(model: str, found: Lineage, fields: Sequence[str]) -> list[str]:
-    lines = []
-    sources = found.seen(fields)
-    of = f"of {counted(len(fields), 'field')}"
-    if sources:
-        why = sorted(set(sources.values()))
-        lines.append(
-            f"seen by the starting weights: {len(sources)} {of} (model {model}, {'; '.join(why)})"
-        )
-    maybe = found.maybe_seen(fields)
-    if maybe:
-        why = sorted(set(maybe.values()))
-        lines.append(
-            f"perhaps seen by the starting weights: {len(maybe)} {of} (model {model}, "
-            f"{'; '.join(why)})"
-        )
-    if not sources and not maybe and not found.untold:
-        cards = f", card {found.cards[0]}" if found.cards else ""
-        lines.append(f"seen by the starting weights: 0 {of} (model {model}{cards})")
-    elif found.untold and not maybe:
-        lines.append(f"model {model}: {'; '.join(found.untold)}")
-    return lines
+class _Seen:
+    """What all files of one model have seen together."""
+
+    def __init__(self, lineages: Sequence[Lineage], fields: Sequence[str]) -> None:
+        self.fields = len(fields)
+        self.surely: dict[str, str] = {}
+        self.perhaps: dict[str, str] = {}
+        for one in lineages:
+            self.surely |= one.seen(fields)
+            self.perhaps |= one.maybe_seen(fields)
+        self.perhaps = {name: why for name, why in self.perhaps.items() if name not in self.surely}
+        self.cards = list(dict.fromkeys(card for one in lineages for card in one.cards))
+        self.data_sets = list(dict.fromkeys(name for one in lineages for name in one.data_sets))
+        self.untold = list(dict.fromkeys(text for one in lineages for text in one.untold))
+
+    def lines(self, model: str) -> list[str]:
+        """Numbers first, then what is not known."""
+        found = []
+        for how, ids in (("seen", self.surely), ("perhaps seen", self.perhaps)):
+            if ids or (how == "seen" and not self.perhaps and not self.untold):
+                why = sorted(set(ids.values())) or [f"card {card}" for card in self.cards[:1]]
+                found.append(
+                    f"{how} by the starting weights: {len(ids)} of "
+                    f"{counted(self.fields, 'field')} ({', '.join([f'model {model}', *why])})"
+                )
+        if self.untold:
+            found.append(f"not known of model {model}: {'; '.join(self.untold)}")
+        return found

@@ -133,7 +133,8 @@ class Submission:
             if width * height > MAX_PIXELS:
                 raise HpazooError(f"{where}: {width} x {height} px is more than an image can have")
             if stamp_at and not self.stamp:
-                self.stamp = cells[stamp_at[0]][:100]
+                stamp = cells[stamp_at[0]] if stamp_at[0] < len(cells) else ""
+                self.stamp = "".join(c for c in stamp[:100] if c.isprintable())
             rows[field] = _Row(line, start, len(record), height, width)
         return rows
 
@@ -188,16 +189,17 @@ class Submission:
 
 
 def _side(text: str, where: str) -> int:
+    text = text.removesuffix(".0")  # as pandas writes whole numbers of a column with a gap
     if text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0:
         return int(text)
-    raise HpazooError(f"{where}: '{text[:30]}' is no width or height of an image, in px")
+    raise HpazooError(f"{where}: {text[:30]!r} is no width or height of an image, in px")
 
 
 def _class(text: str, classes: int, place: str) -> int:
     if text.isascii() and text.isdigit() and len(text) < 10 and int(text) < classes:
         return int(text)
     raise HpazooError(
-        f"{place}: '{text[:30]}' is no class; expected a number from 0 to {classes - 1}"
+        f"{place}: {text[:30]!r} is no class; expected a number from 0 to {classes - 1}"
         + ("; --classes names another list" if text.isdigit() else "")
     )
 
@@ -208,5 +210,5 @@ def _confidence(text: str, place: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise HpazooError(f"{place}: '{text[:30]}' is no confidence; expected a finite number")
+        raise HpazooError(f"{place}: {text[:30]!r} is no confidence; expected a finite number")
     return value

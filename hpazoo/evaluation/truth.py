@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from hpazoo.checkpoints import sha256
-from hpazoo.classes import ClassList
+from hpazoo.classes import ClassList, class_list, class_list_names, has_map
 from hpazoo.errors import HpazooError, UsageError
 from hpazoo.evaluation.cell_table import CELL, PARQUET, CellRows, open_rows, read_cell_table
 from hpazoo.evaluation.locations import Locations
@@ -101,8 +101,9 @@ def read_truth(
     """
     if not path.exists():
         raise HpazooError(f"there is no file {path}; {EXPECTED}")
-    if path.is_dir():
-        raise HpazooError(f"{path} is a folder; {EXPECTED}")
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "no file but a pipe or a device"
+        raise HpazooError(f"{path} is {what}; {EXPECTED}")
     locations = Locations(classes, written)
     with open_rows(path, EXPECTED) as table:
         if places_of(["predictionstring"], table.header):
@@ -117,7 +118,25 @@ def read_truth(
     _no_masks(masks, f"{path} says what is true of images, not of cells")
     if path.suffix.lower() in PARQUET:
         raise HpazooError(f"{path}: no column 'cell'; labels of images are read from CSV")
-    return TrueLabels(path, read_labels(path, classes, written_in=written))
+    return TrueLabels(path, _labels(path, classes, written))
+
+
+def _labels(path: Path, classes: ClassList, written: ClassList | None) -> LabelTable:
+    """As `read_labels`; where another list would do, the message says this command's option."""
+    try:
+        return read_labels(path, classes, written_in=written)
+    except HpazooError as error:
+        for name in class_list_names():
+            if name != (written or classes).name and has_map(name, classes.name):
+                try:
+                    read_labels(path, classes, written_in=class_list(name))
+                except HpazooError:
+                    continue
+                raise HpazooError(
+                    f"{path}: not all of its labels are of {(written or classes).name}, and all "
+                    f"are of {name}; if it is written in {name}, say so: --classes {name}"
+                ) from error
+        raise
 
 
 def _no_masks(masks: Path | None, why: str) -> None:
@@ -170,7 +189,7 @@ class TrueCells:
                 f"'{field}': no mask of cell {_listed(missing)} in its label image, whose cells "
                 f"are {_listed(shapes.ids)}"
             )
-        self.digests[field] = hashlib.sha256(labels.tobytes()).hexdigest()
+        self.digests[field] = _digest(shapes)
         return TrueField(truth, ids, shapes, np.searchsorted(shapes.ids, ids))
 
     def notes(self) -> list[str]:
@@ -264,6 +283,13 @@ class TrueLabels:
 
     def as_json(self) -> dict[str, object]:
         return {"file": str(self.path), "sha256": sha256(self.path)}
+
+
+def _digest(shapes: Shapes) -> str:
+    """Of masks and their ids, however they were stored."""
+    parts = (shapes.ids, shapes.owner, shapes.begin, shapes.end)
+    data = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+    return hashlib.sha256(f"{shapes.height} {shapes.width} ".encode() + data).hexdigest()
 
 
 def _listed(ids: np.ndarray) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -236,15 +237,20 @@ class Teacher:
                 f"{len(lesson.sources)} images at {size} px take up to {needed / 1e9:.1f} GB, but "
                 f"{folder} has only {free / 1e9:.1f} GB free; give another folder with --cache"
             )
-        self.say(f"images at {size} px: decoded and resized once, kept in {folder}")
-        progress = FieldProgress(len(lesson.sources), self.quiet)
-        with progress:
+        with ExitStack() as stack:
+            bars: list[FieldProgress] = []
+
+            def begin(count: int) -> None:
+                self.say(f"{count} images to be resized to {size} px, once, into {folder}")
+                bars.append(stack.enter_context(FieldProgress(count, self.quiet)))
+
             files, aside = fill(
                 store,
                 lesson.sources,
                 self.training["images"],
                 max(1, self.settings.workers),
-                progress.advance,
+                begin,
+                lambda image, why: bars[0].advance(image, why),
             )
         self.learned.aside |= aside
         if not files:

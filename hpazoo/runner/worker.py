@@ -26,7 +26,7 @@ from hpazoo.geometry import cells_of
 from hpazoo.imageio import label_image_suffix, read_label_image, write_label_image
 from hpazoo.nuclei import nucleus_areas
 from hpazoo.processes import end_with_parent
-from hpazoo.readers import Reader, readers
+from hpazoo.readers import Reader, readers, without_labels
 from hpazoo.registry import load_file
 from hpazoo.runner.profile import Stopwatch
 from hpazoo.runner.programs import Programs
@@ -112,7 +112,8 @@ class Workshop:
         self.reader: Reader = readers.build(job.images, job.data)
         self.cache = None
         if job.cache is not None:
-            where = {"reader": job.images, "data": str(job.data)}
+            pixels = {k: v for k, v in without_labels(job.images).items() if k != "ids"}
+            where = {"reader": pixels, "data": str(job.data)}
             self.cache = FieldCache(job.cache, where)
         self.segmenter = build_segmenter(job.masks, job.data, job.device)
         self.looks = [

@@ -109,7 +109,7 @@ def _divided(
         best = np.minimum(found, _worst(by_class, room, total, share))
         of_share, images, size = np.maximum(best, _FINEST)
         scale = np.where(total >= COMMON, of_share * np.maximum(share, 1), images)
-        scale[0] = size * share[0]
+        scale[0] = max(1.0, size * share[0])
         compromise(division, room, scale, rng)
     return division
 
@@ -118,12 +118,11 @@ def _whole_weights(scale: np.ndarray, total: np.ndarray, whole: float) -> np.nda
     """1 / scale^2 as whole numbers, small enough for exact sums."""
     weights = (scale.max() / scale) ** 2
     largest = HEAVIEST * whole * float((weights * total**2).sum())
-    return np.maximum(1, np.round(weights * min(16.0, _EXACT / largest)))
+    whole_ones: np.ndarray = np.maximum(1, np.round(weights * min(16.0, _EXACT / largest)))
+    return whole_ones
 
 
-def _worst(
-    division: Division, room: Room, total: np.ndarray, share: np.ndarray
-) -> np.ndarray:
+def _worst(division: Division, room: Room, total: np.ndarray, share: np.ndarray) -> np.ndarray:
     """What lies beyond the room: of common classes' shares, images of rare ones, of sizes."""
     far = room.beyond(division.deviations).max(axis=0)
     common = total >= COMMON

@@ -19,9 +19,7 @@ _MEAN = 0.1
 _BETTER = 1 - 1e-9
 
 
-def compromise(
-    division: Division, room: Room, scale: np.ndarray, rng: np.random.Generator
-) -> None:
+def compromise(division: Division, room: Room, scale: np.ndarray, rng: np.random.Generator) -> None:
     """Lower the sum over folds and counts of e^4 + 0.1 d^2; in place.
 
     d is the deviation in units of `scale` (C,), e what of it lies beyond the room. The fourth power
@@ -31,6 +29,7 @@ def compromise(
     """
     pairs = pairs_of(len(division.parts))
     above, below = room.above / scale, room.below / scale
+    tried = idle = 0
 
     def cost(deviations: np.ndarray, fold: int) -> np.ndarray:
         off = deviations / scale
@@ -69,7 +68,6 @@ def compromise(
 
     now = costs()
     best, kept = now.sum(), division.numbers.copy()
-    tried = idle = 0
     while tried < _TRIED:
         moved = False
         for place in rng.permutation(len(pairs)):

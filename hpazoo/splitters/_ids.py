@@ -41,12 +41,13 @@ def groups_by(
     without = [row for row, name in enumerate(named) if name is None]
     if without:
         shown = ", ".join(samples.ids[row] for row in without[:_SHOWN])
+        shown += ", ..." * (len(without) > _SHOWN)
         count = f"{len(without):,} of {len(samples):,} images"
         if len(without) == len(samples) or others == "refuse":
-            raise HpazooError(f"{what}: {count} ({shown}{', ...' * (len(without) > _SHOWN)}). {cure}")
+            raise HpazooError(f"{what}: {count} ({shown}). {cure}")
         notes.append(
-            f"{what}: {count} ({shown}, ...), each of them by its well where its id names one, else "
-            "by itself; its near-duplicates may be in other folds"
+            f"{what}: {count} ({shown}), each of them by its well where its id names one, else by "
+            "itself; its near-duplicates may be in other folds"
             if by is not None
             else f"{what}: {count}, each by itself; near-duplicates may be in other folds"
         )
@@ -90,7 +91,7 @@ def _by_id(ids: Sequence[str], by: By) -> tuple[list[tuple[str, ...] | None], li
     notes = []
     if inferred:
         notes.append(
-            f"{inferred:,} ids without antibody take that of other fields of the same plate and well"
+            f"{inferred:,} ids without antibody take that of other fields of their plate and well"
         )
     return named, notes
 

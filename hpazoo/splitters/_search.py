@@ -57,7 +57,8 @@ def improve(
         moved = False
         for place in rng.permutation(len(pairs)):
             looks += 1
-            moved |= _even_out(division, now, *pairs[place], rng)
+            a, b = pairs[place]
+            moved |= _even_out(division, now, a, b, rng)
         if moved:
             idle = 0
             if (found := merit()) < best:

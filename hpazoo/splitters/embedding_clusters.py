@@ -77,7 +77,8 @@ class EmbeddingClusters:
                 f"neighbours and {self.components} components ({least} at least); set "
                 "'neighbours' lower, or take 'cosine-groups'"
             )
-        group, clusters = self._clustered(self._project(standardised(samples, "embedding-clusters")))
+        points = self._project(standardised(samples, "embedding-clusters"))
+        group, clusters = self._clustered(points)
         noise = len(np.unique(group)) - clusters
         cure = f"set 'eps' below {self.eps:g} or 'min_samples' above {self.min_samples}"
         if clusters + noise < self.folds:

@@ -50,16 +50,16 @@ class FromFile:
         """The folds as they stand there; HpazooError says what does not fit, and on which line."""
         rows: dict[str, tuple[int, str]] = {}
         grouped = False
-        for field_id, fold, text in self._rows():
+        for field_id, number, text in self._rows():
             grouped = grouped or text is not None
-            rows[field_id] = fold, text or ""
+            rows[field_id] = number, text or ""
         missing = [name for name in samples.ids if name not in rows]
         if missing:
             shown = ", ".join(missing[:_SHOWN]) + ", ..." * (len(missing) > _SHOWN)
             raise HpazooError(
-                f"{self.path}: {len(missing):,} of {len(samples):,} images are not in it ({shown}); "
-                "give each a row (fold -1: always trained on), or make the folds anew with another "
-                "splitter"
+                f"{self.path}: {len(missing):,} of {len(samples):,} images are not in it "
+                f"({shown}); give each a row (fold -1: always trained on), or make the folds anew "
+                "with another splitter"
             )
         fold = np.array([rows[name][0] for name in samples.ids], np.int64)
         self._check_numbers(fold)

@@ -16,9 +16,9 @@ from hpazoo.splitters._ids import By, Others, groups_by
 class Groups:
     """Keep images of one antibody, well or plate, or with the same text in a column, in one fold.
 
-    Fields of a well, and wells of an antibody, show nearly the same: divided at random, they flatter
-    every model. Groups are divided so that classes, fold sizes and images without any class are as
-    even as groups allow, within one image where they can be.
+    Fields of a well, and wells of an antibody, show nearly the same: divided at random, they
+    flatter every model. Groups are divided so that classes, fold sizes and images without any class
+    are as even as groups allow, within one image where they can be.
 
     Parameters
     ----------

@@ -10,8 +10,11 @@ import numpy as np
 from hpazoo.atlas_ids import antibodies, parse
 
 THRESHOLD = 0.65
-"""Cosine from which two images count as alike: what the 2018 winners used with their
+"""Cosine above which two images count as alike: what the 2018 winners used with their
 metric-learning network."""
+
+_ROUNDING = 1e-6
+"""Of cosines in float32: pairs that splitters keep together must not seem to leak by it."""
 
 _BLOCK = 4096  # images; two blocks of 1024 dimensions and their cosines take some 100 MB
 
@@ -38,7 +41,7 @@ class Leakage:
 
 
 def by_likeness(embeddings: np.ndarray, fold: np.ndarray, threshold: float = THRESHOLD) -> Leakage:
-    """Relatives are images whose embeddings have a cosine of at least `threshold`.
+    """Relatives are images whose embeddings have a cosine above `threshold`.
 
     Columns are standardised first (mean 0, standard deviation 1 over all images), as the 2018
     winners did to find similar images. All pairs are looked at, a block at a time, so that memory
@@ -59,7 +62,7 @@ def by_likeness(embeddings: np.ndarray, fold: np.ndarray, threshold: float = THR
         rows = slice(low, low + _BLOCK)
         for left in range(low, len(fold), _BLOCK):
             columns = slice(left, left + _BLOCK)
-            near = units[rows] @ units[columns].T >= threshold
+            near = units[rows] @ units[columns].T > threshold + _ROUNDING
             same = near & (fold[rows, None] == fold[None, columns])
             everywhere[rows] += near.sum(axis=1)
             inside[rows] += same.sum(axis=1)
@@ -67,8 +70,8 @@ def by_likeness(embeddings: np.ndarray, fold: np.ndarray, threshold: float = THR
                 everywhere[columns] += near.sum(axis=0)
                 inside[columns] += same.sum(axis=0)
     # An image without any direction is not even its own neighbour.
-    itself = (units * units).sum(axis=1) >= threshold
-    rule = f"have an image of cosine >= {threshold:g} among the images trained on"
+    itself = units.any(axis=1)
+    rule = f"have an image of cosine > {threshold:g} among the images trained on"
     return _leakage("embeddings", rule, everywhere - itself, inside - itself, fold)
 
 
@@ -100,13 +103,16 @@ def by_group(name: str, rule: str, keys: Sequence[Hashable], fold: np.ndarray) -
 
 
 def _units(embeddings: np.ndarray) -> np.ndarray:
-    """Rows of length 1 of standardised columns; a column that says nothing is 0."""
-    mean, deviation = embeddings.mean(axis=0, dtype=np.float64), embeddings.std(axis=0, dtype="f8")
-    flat = deviation <= 1e-6 * np.abs(mean)
-    units: np.ndarray = (embeddings - mean.astype(np.float32)).astype(np.float32)
-    units *= np.where(flat, 0, 1 / np.where(flat, 1, deviation)).astype(np.float32)
-    lengths = np.linalg.norm(units, axis=1, keepdims=True)
-    units /= np.where(lengths > 0, lengths, 1)
+    """Rows (N, d) float32 of length 1, of standardised columns; one that says nothing is 0."""
+    mean = embeddings.mean(axis=0, dtype=np.float64)
+    deviation = embeddings.std(axis=0, dtype=np.float64)
+    varies = deviation > 1e-6 * np.abs(mean)
+    scale = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
+    units = np.empty(embeddings.shape, np.float32)
+    for low in range(0, len(units), _BLOCK):
+        rows = (embeddings[low : low + _BLOCK] - mean) * scale
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        units[low : low + _BLOCK] = rows / np.where(lengths > 0, lengths, 1)
     return units
 
 

@@ -127,7 +127,7 @@ def _sizes(axes: Any, report: Report) -> None:
     if report.group_sizes is not None:
         largest = report.group_sizes[0]
         share = 100 * largest / report.images
-        lines.append(f"{len(report.group_sizes):,} groups, the largest {largest:,} ({share:.1f} %)")
+        lines.append(f"{len(report.group_sizes):,} groups, the largest {largest:,} ({share:.2g} %)")
     axes.set_title("Images validated")
     axes.set_xlabel("\n".join(lines), loc="left", fontsize=8)
 

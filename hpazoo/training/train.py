@@ -176,10 +176,14 @@ class Trainer:
         check_classes(model, targets, self.fold, classes)
         none = Samples([], [], targets[:0], np.zeros(0, np.int64))
         job = self._job(model, start, 0, none, classes)
-        if fitted(job):
+        job = replace(job, folder=str(job.place.with_name("check")))
+        passed = job.place / "passed.txt"
+        if passed.is_file() and passed.read_text(encoding="utf-8") == job.key:
             return
+        self.say(f"model '{model.name}': trying one batch")
         job.write(None)
         launch(job, check=True)
+        passed.write_text(job.key, encoding="utf-8")
 
     def _job(
         self, model: Model, start: Start, number: int, samples: Samples, classes: ClassList
@@ -256,17 +260,27 @@ def fill(
     sources: Sources,
     configs: Sequence[Json],
     workers: int,
+    begin: Callable[[int], None],
     advance: Callable[[str, str], None],
 ) -> tuple[dict[str, Path], dict[str, str]]:
     """Files of the store by image, and why the others could not be read.
 
-    In several threads: decoding and resizing let go of Python's lock.
+    In several threads: decoding and resizing let go of Python's lock. `begin` is told how many have
+    to be made, if any, and `advance` each of them.
     """
     found: dict[str, Path] = {}
     aside: dict[str, str] = {}
+    missing: list[tuple[str, int]] = []
+    for image, number in zip(sources.table.ids, sources.reader_of.tolist(), strict=True):
+        there = store.find(configs[number], sources.readers[number], image)
+        if there is None:
+            missing.append((image, number))
+        else:
+            found[image] = there
+    if missing:
+        begin(len(missing))
 
-    def one(row: int) -> tuple[str, Path | None, str]:
-        image, number = sources.table.ids[row], int(sources.reader_of[row])
+    def one(image: str, number: int) -> tuple[str, Path | None, str]:
         try:
             return image, store.add(configs[number], sources.readers[number], image), ""
         except FieldError as error:
@@ -275,7 +289,7 @@ def fill(
             return image, None, f"{image}: it does not fit into memory"
 
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        waiting = [pool.submit(one, row) for row in range(len(sources))]
+        waiting = [pool.submit(one, image, number) for image, number in missing]
         try:
             for future in waiting:
                 image, file, reason = future.result()

@@ -72,7 +72,7 @@ class TestReader:
             assert all(isinstance(note, str) and note for note in field.notes)
 
     def test_gives_what_it_promises(self, reader):
-        assert set(reader.gives) <= {"masks", "truth"}
+        assert set(reader.gives) <= {"masks", "truth", "labels"}
         for name in reader.ids():
             field = reader.read(name)
             assert (field.masks is not None) == ("masks" in reader.gives)

@@ -137,10 +137,11 @@ def test_random_weights_are_stamped_on_every_number(tmp_path):
         assert lines[0].endswith(",stamp")
         assert all(line.endswith(",random weights") for line in lines[1:])
     said = json.loads((folder / "metrics.json").read_text())
-    assert {one["stamp"] for one in said["metrics"]} == {"random weights"}
+    numbers = [said, said["calibration"], *said["metrics"]]
+    assert {one["stamp"] for one in numbers} == {"random weights"}
     assert "one field: no interval" in said["metrics"][0]["notes"]
     page = (folder / "report.html").read_text()
-    assert page.count("random weights") >= 1 + len(found.scores)
+    assert page.count("random weights") == 3 + len(found.scores)
     assert "<b>&.csv" not in page
     assert "&lt;b&gt;&amp;.csv" in page
 

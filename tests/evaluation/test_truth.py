@@ -163,15 +163,17 @@ def test_masks_of_a_table(tmp_path):
     found = truth.of("x", (32, 32))
     assert not truth.by_ids
     assert found.row.tolist() == [0, 2]
-    assert found.shapes.areas.tolist() == [int((LABELS == k).sum()) for k in (1, 2, 3)]
+    assert found.shapes.areas.tolist() == [int((k == LABELS).sum()) for k in (1, 2, 3)]
     assert truth.as_json()["masks"]["fields"] == 1
-    with pytest.raises(HpazooError, match="x.png: 32 x 32 .width x height., but the field x is 16"):
+    with pytest.raises(
+        HpazooError, match=r"x.png: 32 x 32 .width x height., but the field x is 16"
+    ):
         truth.of("x", (32, 16))
     write_rows(path, HEADER, ["x,9,Cytosol", "x,1,Nucleoli"])
     with pytest.raises(HpazooError, match="'x': no mask of cell 9 in its label image, whose cells"):
         read_truth(path, CLASSES, None, masks).of("x", (32, 32))
     (masks / "x.png").write_bytes(b"")
-    with pytest.raises(HpazooError, match="x.png: the file is empty; PNG, TIFF or npy"):
+    with pytest.raises(HpazooError, match=r"x.png: the file is empty; PNG, TIFF or npy"):
         truth.of("x", (32, 32))
     (masks / "x.png").unlink()
     with pytest.raises(HpazooError, match="x: no label image in "):
@@ -194,7 +196,7 @@ def test_a_submission_is_a_truth(tmp_path):
         "1 true mask without a pixel dropped",
         "1 true mask said again with the same class: counted once",
     ]
-    with pytest.raises(HpazooError, match="'x' is 32 x 32 px .width x height. in t.csv, but 64 x"):
+    with pytest.raises(HpazooError, match=r"'x' is 32 x 32 px .width x height. in t.csv, but 64 x"):
         truth.of("x", (32, 64))
     assert "has masks of its own; leave out --truth-masks" in problem(path, None, tmp_path)
 
@@ -207,6 +209,12 @@ def test_image_labels(tmp_path):
     assert not found.cells_known
     assert named(found.labels[None]) == ["Nucleoli|Cytosol"]
     assert "says what is true of images, not of cells; leave out" in problem(path, None, tmp_path)
+    of_2018 = write_rows(tmp_path / "old.csv", "Id,Target", ["x,23 0", "y,21"])
+    assert problem(of_2018).endswith("if it is written in hpa-2018, say so: --classes hpa-2018")
+    found = read_truth(of_2018, CLASSES, OF_2018).of("x", None)
+    assert named(found.labels[None]) == ["Nucleoplasm|Mitochondria"]
+    assert "'Nowhere'" in problem(write_rows(path, "ID,Label", ["x,Nowhere"]))
+    write_rows(path, "ID,Label", ["x,16|2", "y,18"])
     pd.read_csv(path).to_parquet(tmp_path / "t.parquet")
     assert "no column 'cell'" in problem(tmp_path / "t.parquet")
 
