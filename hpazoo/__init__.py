@@ -6,10 +6,28 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
 
-__all__ = ["HpazooError", "Regions", "SpecError", "build_model", "load", "register", "run"]
+__all__ = [
+    "HpazooError",
+    "Regions",
+    "SpecError",
+    "build_model",
+    "evaluate",
+    "load",
+    "register",
+    "run",
+]
 
 if TYPE_CHECKING:
-    from hpazoo.api import HpazooError, Regions, SpecError, build_model, load, register, run
+    from hpazoo.api import (
+        HpazooError,
+        Regions,
+        SpecError,
+        build_model,
+        evaluate,
+        load,
+        register,
+        run,
+    )
 
 
 def __getattr__(name: str) -> Any:

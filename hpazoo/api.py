@@ -13,12 +13,22 @@ from hpazoo.runner.stages import LAST
 from hpazoo.spec import Spec, SpecError, load
 
 if TYPE_CHECKING:
+    from hpazoo.evaluation import evaluate
     from hpazoo.models import build_model
     from hpazoo.regions import Regions
     from hpazoo.runner.finished import Run
     from hpazoo.runner.stages import Stage
 
-__all__ = ["HpazooError", "Regions", "SpecError", "build_model", "load", "register", "run"]
+__all__ = [
+    "HpazooError",
+    "Regions",
+    "SpecError",
+    "build_model",
+    "evaluate",
+    "load",
+    "register",
+    "run",
+]
 
 
 def run(
@@ -80,12 +90,16 @@ def run(
 
 
 def __getattr__(name: str) -> Any:
-    """Names that need torch are imported on use."""
+    """Names that need torch or pandas are imported on use."""
     if name == "build_model":
         wait_passively()
         from hpazoo.models import build_model
 
         return build_model
+    if name == "evaluate":
+        from hpazoo.evaluation import evaluate
+
+        return evaluate
     if name == "Regions":
         wait_passively()
         from hpazoo.regions import Regions

@@ -35,7 +35,8 @@ class Card:
     """One set of weights and all that travels with it.
 
     `builds` holds `backbone` and `head` as in a spec, `input` size and normalisation; both are
-    empty for outlines and for what hpazoo cannot load. `classes` is a list of
+    empty for outlines and for what hpazoo cannot load. A card of the role `backbone` has no head:
+    a training can start from it, no model can be made of it alone. `classes` is a list of
     `registry/classes.yaml` (None: no classes). `status`: `released` (its files can be had),
     `unavailable` (known, but nobody offers all of it), `not-loadable` (hpazoo has no reader for its
     format); `note` says more.
@@ -43,7 +44,7 @@ class Card:
 
     name: str
     title: str
-    role: Literal["classifier", "embeddings", "segmentation"]
+    role: Literal["classifier", "embeddings", "segmentation", "backbone"]
     builds: dict[str, Any]
     input: dict[str, Any]
     classes: str | None

@@ -101,7 +101,7 @@ def other_classes(found: int, classes: ClassList) -> str:
         if len(class_list(name)) == found and has_map(name, classes.name)
     ]
     use = f"say `classes: {fitting[0]}` and `map_classes: max` for this model" if fitting else ""
-    train = f"start a training of {len(classes)} classes from the file, which this version cannot"
+    train = f"start a training of {len(classes)} classes from the file ('train: {{start: FILE}}')"
     return " or ".join(filter(None, [use, train]))
 
 

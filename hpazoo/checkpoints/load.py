@@ -243,7 +243,7 @@ class _Loading:
             raise CheckpointError(
                 f"{self.path} is for images of {found[1]} channels ('{stem[0]}' is {found}, not "
                 f"{own}), expected {own[1]} ({', '.join(CHANNELS)}); it can only start a training "
-                "in which yellow begins as a copy of red, and this version does not train yet"
+                "in which yellow begins as a copy of red ('train: {start: FILE}' of a model)"
             )
         if rows and self.classes is not None:
             count = len(tensors[rows[0]])

@@ -87,8 +87,9 @@ def add_file(name: str, file: Path, fold: int | None, trust_code: bool) -> None:
     """File your own copy of a set of weights: FILE becomes that of the card NAME."""
     from hpazoo.checkpoints.cache.add import add, trust_program
     from hpazoo.checkpoints.cards import card_names, find_card
+    from hpazoo.checkpoints.imagenet import timm_card
 
-    card = find_card(name)
+    card = find_card(name) or timm_card(name)
     if card is not None:
         if trust_code:
             raise UsageError(
@@ -137,8 +138,9 @@ def verify(names: tuple[str, ...]) -> int:
 
 def _card(name: str) -> Card:
     from hpazoo.checkpoints.cards import card_names, find_card
+    from hpazoo.checkpoints.imagenet import timm_card
 
-    card = find_card(name)
+    card = find_card(name) or timm_card(name)
     if card is None:
         raise UsageError(f"unknown card '{name}'{did_you_mean(name, card_names())}")
     return card

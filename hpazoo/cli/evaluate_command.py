@@ -70,9 +70,10 @@ def command(
     says which they are.
     """
     from hpazoo.evaluation import evaluate
-    from hpazoo.evaluation.chosen import metric_from_text
+    from hpazoo.spec.from_text import component_from_text
 
-    metrics = [metric_from_text(text) for text in texts]
+    example = "{type: hpa-map, iou: 0.5}"
+    metrics = [component_from_text("--metric", "metrics", text, example) for text in texts]
     found = evaluate(
         run,
         truth,

@@ -62,7 +62,7 @@ def command(
     from hpazoo.classes import class_list
 
     classes = class_list(wanted)
-    config = None if text is None else _from_text(text)
+    config = None if text is None else _splitter(text)
     folder = out or Path("splits") / "+".join(dict.fromkeys(path.stem for path in tables))
     _check_folder(folder)
     table = _read(tables, classes, written)
@@ -104,37 +104,17 @@ def _read(tables: Sequence[Path], classes: ClassList, written: Sequence[str]) ->
     return sorted_by_id(union(read))
 
 
-def _from_text(text: str) -> str | dict[str, Any]:
-    """A splitter by name or as YAML; SpecError with places."""
-    from hpazoo.spec import strict_yaml
-    from hpazoo.spec.catalog import components, description
-    from hpazoo.spec.check import schema_problems
-    from hpazoo.spec.problems import Problem, Source, SpecError
-    from hpazoo.spec.schema import build_from
+def _splitter(text: str) -> str | dict[str, Any]:
+    from hpazoo.spec.from_text import component_from_text
 
-    document = strict_yaml.parse(text, Source("--splitter", tuple(text.splitlines() or [""])))
-    value = document.data
-    if not document.problems and not isinstance(value, str | dict):
-        cure = "write --splitter groups, or --splitter '{type: groups, by: antibody}'"
-        what = "expected the name of a splitter, or a mapping with 'type'"
-        document.problems.append(Problem(what, document.place(()), cure))
-    if not document.problems:
-        name = value if isinstance(value, str) else value.get("type")
-        known = components("splitters")
-        used = [one for one in known if "." not in one or one == name]
-        described = {"splitters": {one: description("splitters", one) for one in used}}
-        definitions = build_from(described)["definitions"]
-        schema = {"$ref": "#/definitions/splitters", "definitions": definitions}
-        document.problems.extend(
-            # what is missing may come from --embeddings
-            problem
-            for problem in schema_problems(document, schema)
-            if not problem.message.startswith("missing key 'embeddings'")
-        )
-    if document.problems:
-        raise SpecError(document.problems)
-    found: str | dict[str, Any] = value
-    return found
+    return component_from_text(
+        "--splitter",
+        "splitters",
+        text,
+        "{type: groups, by: antibody}",
+        # what is missing may come from --embeddings
+        lambda problem: problem.message.startswith("missing key 'embeddings'"),
+    )
 
 
 def _default(table: LabelTable) -> dict[str, Any]:

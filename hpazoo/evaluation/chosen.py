@@ -9,39 +9,8 @@ from hpazoo.errors import UsageError
 from hpazoo.metrics import Judged, metrics
 from hpazoo.parameters import parameters_of
 from hpazoo.registry import split_config
-from hpazoo.spec import strict_yaml
-from hpazoo.spec.catalog import describe
-from hpazoo.spec.check import schema_problems
-from hpazoo.spec.problems import Problem, Source, SpecError
-from hpazoo.spec.schema import build_from
 
 Config = str | Mapping[str, Any]
-
-
-def metric_from_text(text: str) -> Config:
-    """`hpa-map` or `{type: hpa-map, iou: .5}`, as the command line gives it, checked.
-
-    SpecError says what is wrong with it, as of a spec.
-    """
-    source = Source("--metric", tuple(text.splitlines() or [""]))
-    document = strict_yaml.parse(text, source)
-    if not document.problems:
-        value = document.data
-        if not isinstance(value, str | dict):
-            cure = "write --metric hpa-map, or --metric '{type: hpa-map, iou: 0.5}'"
-            what = "expected the name of a metric, or a mapping with 'type'"
-            raise SpecError([Problem(what, document.place(()), cure)])
-        name = value if isinstance(value, str) else value.get("type")
-        used = [n for n in metrics.components() if "." not in n or n == name]
-        described = {"metrics": {n: describe(metrics.get(n)) for n in used}}
-        definitions = build_from(described)["definitions"]
-        schema = {"$ref": "#/definitions/metrics", "definitions": definitions}
-        document.problems.extend(schema_problems(document, schema))
-        if not document.problems:
-            config: Config = value
-            metrics.get(split_config(config)[0])  # a plugin's, which the schema does not know
-            return config
-    raise SpecError(document.problems)
 
 
 def choose(

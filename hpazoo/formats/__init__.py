@@ -11,7 +11,11 @@ formats = Registry("formats")
 
 
 class Format(Protocol):
-    """Built without positional values."""
+    """Built without positional values, anew for each file.
+
+    Where names alone do not tell whose file it is, a format may also have `meet(model)`: it is
+    called before `recognises` with the model that the file is for.
+    """
 
     def recognises(self, keys: Mapping[str, Any]) -> bool:
         """Whether these keys (prefix `module.` already removed) are of this format.

@@ -136,9 +136,9 @@ def _start(model: Model, data: Path) -> Start:
     if name == NO_START:
         return Start()
     if name == IMAGENET:
-        from hpazoo.checkpoints.imagenet import imagenet_card
+        from hpazoo.checkpoints.imagenet import imagenet_start
 
-        return Start(local_files(imagenet_card(model.backbone))[0], IMAGENET)
+        return Start(imagenet_start(model.backbone).path, IMAGENET)
     card = find_card(name)
     if card is not None:
         return Start(local_files(card)[0], card.name)

@@ -37,6 +37,11 @@ def model_problems(
         text = f"card '{checkpoint}' is no network of locations: {rules.card.title}"
         yield Problem(text, rules.place("checkpoint"), "take another card")
         return
+    if rules.card and "head" not in rules.card.builds:
+        text = f"card '{checkpoint}' has no head, so it answers for no locations"
+        cure = "write it as 'start' below 'train', or take another card"
+        yield Problem(text, rules.place("checkpoint"), cure)
+        return
     yield from rules.missing()
     yield from rules.repeated()
     yield from rules.least_size()

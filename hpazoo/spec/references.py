@@ -139,7 +139,7 @@ class _References:
 
     def embedding_card(self, name: str, place: Place) -> Iterator[Problem]:
         card = find_card(name)
-        if card is not None and (card.role == "segmentation" or not card.is_loadable):
+        if card is not None and "head" not in card.builds:
             yield Problem(f"card '{name}' gives no embeddings: {card.title}", place)
 
     def of_outlines(self, name: str, path: Path) -> Iterator[Problem]:
@@ -262,7 +262,7 @@ class _References:
         model = self.models.get(name) if isinstance(name, str) else None
         checkpoint = model.get("checkpoint") if isinstance(model, dict) else None
         card = find_card(checkpoint) if isinstance(checkpoint, str) else None
-        return card is not None and card.classes is None
+        return card is not None and card.role == "embeddings"
 
     def outputs(self) -> Iterator[Problem]:
         """A writer has fixed names for its files, so a second one would write over the first's."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hpazoo.checkpoints.cards import card_names, find_card
+from hpazoo.checkpoints.imagenet import without_imagenet
 from hpazoo.errors import hint
 from hpazoo.recipe import IMAGENET, NO_START, Recipe
 from hpazoo.spec.problems import Problem
@@ -57,6 +58,10 @@ def _fits(document: Document, name: str, model: Json, path: Path) -> Iterator[Pr
     yield from _of_labels(document, model["train"], path)
     start = model["train"].get("start", NO_START)
     where = (*path, "start")
+    is_said = "backbone" in model and document.is_sound(("models", name, "backbone"))
+    if start == IMAGENET and backbone and is_said and (why := without_imagenet(model["backbone"])):
+        text, _, cure = why.partition("; ")
+        yield Problem(text, document.place(where), cure)
     if not isinstance(start, str) or start in (NO_START, IMAGENET) or where in document.wrong:
         return
     if looks_like_path(start):

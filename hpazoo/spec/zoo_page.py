@@ -87,7 +87,8 @@ def _card(card: Card) -> Iterator[str]:
     if card.builds:
         parts = ", ".join(f"`{key}: {as_yaml(part)}`" for key, part in card.builds.items())
         yield f"- network: {parts}, `input: {as_yaml(card.input)}`"
-        yield f"- classes: {f'`{card.classes}`' if card.classes else 'none, embeddings only'}"
+        use = "to start a training from" if card.role == "backbone" else "embeddings only"
+        yield f"- classes: {f'`{card.classes}`' if card.classes else f'none, {use}'}"
     yield f"- licence: {card.licence}"
     if card.citation:
         yield f"- cite: {card.citation}"

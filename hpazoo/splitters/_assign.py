@@ -19,8 +19,8 @@ every machine and every linear algebra library finds the same division."""
 _SHARE, _IMAGES, _SIZE = 0.1, 2.0, 0.02
 """Deviations that are equally bad at the start: of a class's share, in images of a class, of a
 fold's size."""
-_FINEST = (0.01, 1.0, 0.001)
-"""The same, below which two divisions are as good."""
+_FINEST = 0.001
+"""Share of a class, or of a fold's size, below which two divisions are as good; as an image is."""
 
 
 def assign(
@@ -107,9 +107,10 @@ def _divided(
         alike[0] *= 100
         start(by_class, rest, _whole_weights(alike, total, float(parts.sum())), rng)
         best = np.minimum(found, _worst(by_class, room, total, share))
-        of_share, images, size = np.maximum(best, _FINEST)
-        scale = np.where(total >= COMMON, of_share * np.maximum(share, 1), images)
-        scale[0] = max(1.0, size * share[0])
+        of_share, images, size = best
+        scale = np.where(total >= COMMON, max(of_share, _FINEST) * share, images)
+        scale[0] = max(size, _FINEST) * share[0]
+        scale = np.maximum(scale, 1)
         compromise(division, room, scale, rng)
     return division
 

@@ -34,7 +34,7 @@ def test_published_cards(name: str) -> None:
     if card.status == "unavailable":
         assert "hpazoo" not in card.note
     for kind, key in (("backbones", "backbone"), ("heads", "head")):
-        if not card.builds:
+        if key not in card.builds:
             continue
         config = card.builds[key]
         options = {"type": config} if isinstance(config, str) else dict(config)

@@ -11,9 +11,9 @@ from sklearn.metrics import average_precision_score
 from hpazoo.errors import UsageError
 from hpazoo.evaluation import evaluate, score, write
 from hpazoo.evaluation.calibration import calibrate
-from hpazoo.evaluation.chosen import metric_from_text
 from hpazoo.evaluation.intervals import intervals, resamples
 from hpazoo.metrics import Judged
+from hpazoo.spec.from_text import component_from_text
 from hpazoo.spec.problems import SpecError
 from tests.evaluation.material import (
     CLASSES,
@@ -209,14 +209,17 @@ def test_which_metrics(files, tmp_path):
 )
 def test_metrics_of_the_command_line_are_checked(text, message):
     with pytest.raises(SpecError) as caught:
-        metric_from_text(text)
+        component_from_text("--metric", "metrics", text, "{type: hpa-map}")
     assert message in str(caught.value)
     assert str(caught.value).startswith("--metric:1:")
 
 
 def test_metrics_of_the_command_line():
-    assert metric_from_text("hpa-map") == "hpa-map"
-    assert metric_from_text("{type: hpa-map, iou: .5}") == {"type": "hpa-map", "iou": 0.5}
+    assert component_from_text("--metric", "metrics", "hpa-map", "") == "hpa-map"
+    assert component_from_text("--metric", "metrics", "{type: hpa-map, iou: .5}", "") == {
+        "type": "hpa-map",
+        "iou": 0.5,
+    }
 
 
 def judged(name, scores, truth):

@@ -127,7 +127,7 @@ def test_no_fold_is_empty_even_where_one_group_is_nearly_all():
 
 
 def test_fewer_groups_than_folds():
-    with pytest.raises(HpazooError, match="3 groups of images cannot fill 5 folds.*fewer folds"):
+    with pytest.raises(HpazooError, match=r"3 groups of images cannot fill 5 folds.*fewer folds"):
         assign(labels_of(30), np.arange(30) % 3, [1] * 5)
 
 

@@ -17,7 +17,7 @@ from tests.splitters.conftest import labels_of, samples_of
 HERE = Path()
 
 
-def clouds(count, clouds, spread=0.2, size=32, seed=0):
+def clouds(count, clouds, spread=0.2, size=64, seed=0):
     """Embeddings (count, size) around so many centres, and which centre each has."""
     rng = np.random.default_rng(seed)
     of = rng.integers(0, clouds, count)
@@ -93,7 +93,7 @@ def test_cosine_groups_that_swallow_all():
     with pytest.raises(HpazooError, match=r"look-alikes connect 300 .* raise 'threshold' above 0"):
         CosineGroups(HERE, embeddings="e", threshold=0).split(given)
     values, of = clouds(300, 40)
-    values[of < 25] = values[0] + np.random.default_rng(0).normal(size=32).astype(np.float32) * 0.01
+    values[of < 25] = values[0] + np.random.default_rng(0).normal(size=64).astype(np.float32) * 0.01
     found = CosineGroups(HERE, embeddings="e").split(samples_of(labels_of(300), embeddings=values))
     assert any("holds" in note and "raise 'threshold'" in note for note in found.notes)
     assert any("the largest group has" in note for note in found.notes)
@@ -106,7 +106,7 @@ def test_embeddings_that_are_none(splitter):
     values_with_gap[7, 3] = np.nan
     for wrong, words in (
         (None, "there are no embeddings"),
-        (values[:30], r"embeddings of shape \(30, 32\) for 50 images"),
+        (values[:30], r"embeddings of shape \(30, 64\) for 50 images"),
         (values_with_gap, "of 1 images hold NaN or infinity, first of 'x00007'"),
         (np.full((50, 3), 0.1, np.float32), "all 50 embeddings are the same"),
     ):
@@ -146,7 +146,7 @@ def test_too_few_images_for_umap():
 def test_umap_that_cannot_be_loaded(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
     values, _ = clouds(60, 6)
-    with pytest.raises(HpazooError, match="umap-learn cannot be loaded.*NUMBA_CACHE_DIR"):
+    with pytest.raises(HpazooError, match=r"umap-learn cannot be loaded.*NUMBA_CACHE_DIR"):
         EmbeddingClusters(HERE, embeddings="e").split(samples_of(labels_of(60), embeddings=values))
 
 

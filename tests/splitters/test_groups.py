@@ -69,7 +69,7 @@ def test_ids_that_are_none_of_the_atlas():
     plain = samples_of(labels_of(50))
     for others in ("refuse", "alone"):
         with pytest.raises(
-            HpazooError, match="no plate: 50 of 50 images .*Atlas ids are <antibody>"
+            HpazooError, match=r"no plate: 50 of 50 images .*Atlas ids are <antibody>"
         ):
             Groups(HERE, by="plate", others=others).split(plain)
 
@@ -83,7 +83,7 @@ def test_groups_by_column():
         Groups(HERE, column="Celline").split(given)
     lines[3] = " "
     gaps = samples_of(labels_of(200), columns={"Cellline": tuple(lines)})
-    with pytest.raises(HpazooError, match="'Cellline' is empty: 1 of 200 images .x00003.*Fill it"):
+    with pytest.raises(HpazooError, match=r"'Cellline' is empty: 1 of 200 images .x00003.*Fill it"):
         Groups(HERE, column="Cellline").split(gaps)
     found = Groups(HERE, column="Cellline", others="alone").split(gaps)
     assert (found.group == found.group[3]).sum() == 1
@@ -125,7 +125,7 @@ def test_what_could_not_be_had_is_said():
     found = Groups(HERE, column="c").split(samples_of(labels, columns=columns))
     said = "\n".join(found.notes)
     assert "no image has Nucleoli:" in said
-    assert "fewer groups of images than folds have Negative (2)" in said
+    assert "fewer groups of images than folds have" in said and "Negative (2)" in said
     assert "the largest group has 150 of 400 images, more than a fold should have (80)" in said
     assert "could not be divided evenly:" in said
     assert f"all images +88% in fold {found.fold[0]}" in said
@@ -133,7 +133,9 @@ def test_what_could_not_be_had_is_said():
 
 def test_nothing_is_said_where_all_is_well():
     assert MultilabelStratified(HERE).split(samples_of(labels_of(2000))).notes == ()
-    assert Groups(HERE, by="antibody").split(atlas(3000)).notes == ()
+    columns = {"c": tuple(str(row // 3) for row in range(6000))}
+    given = samples_of(labels_of(6000), columns=columns)
+    assert Groups(HERE, column="c").split(given).notes == ()
 
 
 def test_one_class_alone_is_stratified():
