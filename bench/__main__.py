@@ -27,7 +27,9 @@ ROWS = {
     "submission": "submission strings of a field",
     "boxes": "boxes, areas, border flags",
     "scores": "scores of a competition: masks, average precision, bootstrap",
+    "splits": "groups of images into folds: how even, how fast",
     "reading": "reading a field",
+    "training": "images to learn from, the network that learns, epochs reckoned",
     "end-to-end": "a field from its files to probabilities and submission",
     "whole-run": "`hpazoo run` on 200 drawn fields",
 }
@@ -123,7 +125,17 @@ def _measured(name: str, material: Material, effort: Effort) -> list[Result]:
 
 def _work(name: str) -> Callable[[Material, Effort], Iterator[Result]]:
     """What measures a row; imported late, after threads are set."""
-    from bench import end_to_end, gap_mask, gridify, masks, reading, scores, whole_run
+    from bench import (
+        end_to_end,
+        gap_mask,
+        gridify,
+        masks,
+        reading,
+        scores,
+        splits,
+        training,
+        whole_run,
+    )
 
     return {
         "gap-mask": gap_mask.whole,
@@ -133,7 +145,9 @@ def _work(name: str) -> Callable[[Material, Effort], Iterator[Result]]:
         "submission": masks.submission,
         "boxes": masks.boxes,
         "scores": scores.scores,
+        "splits": splits.splits,
         "reading": reading.fields,
+        "training": training.training,
         "end-to-end": end_to_end.field,
         "whole-run": whole_run.run,
     }[name]

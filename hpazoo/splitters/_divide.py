@@ -38,7 +38,7 @@ def hold_out(
     exact = min(max(exact, Fraction(1, _FINEST_SHARE)), Fraction(_FINEST_SHARE - 1, _FINEST_SHARE))
     parts = [exact.numerator, exact.denominator - exact.numerator]
     side = assign(samples.labels, group, parts, seed)
-    said = notes_on(samples, side, group, parts)
+    said = notes_on(samples, side, group, parts, ("what is held out", "what is trained on"))
     return Split(np.where(side == 0, 0, -1), group, (*notes, *said))
 
 
@@ -57,12 +57,19 @@ def check(samples: Samples, folds: int) -> None:
 
 
 def notes_on(
-    samples: Samples, fold: np.ndarray, group: np.ndarray | None, parts: Sequence[int]
+    samples: Samples,
+    fold: np.ndarray,
+    group: np.ndarray | None,
+    parts: Sequence[int],
+    called: Sequence[str] = (),
 ) -> list[str]:
     """What could not be had, for a person: of classes, of groups, and of what is uneven.
 
-    `parts` (K,) are the shares of the folds that were wanted.
+    `parts` (K,) are the shares of the folds that were wanted; folds are `called` fold 0, 1, ...
+    unless there are better words for them.
     """
+    if group is not None and len(np.unique(group)) == len(samples):
+        group = None  # each by itself
     shares = np.asarray(parts) / np.sum(parts)
     labels, names = samples.labels, samples.classes.names
     sizes_of_folds = np.bincount(fold, minlength=len(parts))[:, None]
@@ -94,13 +101,11 @@ def notes_on(
     uneven = [c for c in np.argsort(-worst, kind="stable") if worst[c] > 0]
     if uneven:
         of = ["all images", *names]
-        said = [f"{of[c]} {far[k, c]:+.0%} in fold {k}" for c in uneven for k in [_peak(far[:, c])]]
+        where = called or [f"fold {number}" for number in range(len(parts))]
+        peaks = [(c, int(np.abs(far[:, c]).argmax())) for c in uneven]
+        said = [f"{of[c]} {far[k, c]:+.0%} in {where[k]}" for c, k in peaks]
         notes.append(f"could not be divided evenly: {_listed(said)}")
     return notes
-
-
-def _peak(values: np.ndarray) -> int:
-    return int(np.abs(values).argmax())
 
 
 def _groups_with(labels: np.ndarray, group: np.ndarray) -> np.ndarray:

@@ -21,8 +21,8 @@ class CosineGroups:
     such pairs: two images in different folds never look alike. Exact and without chance, but for
     cosines within rounding (1e-6) of the threshold. Groups are divided as by `groups`.
 
-    Time grows with the square of the number of images (20,000 of 512 dimensions: seconds; 100,000:
-    some minutes), memory does not.
+    Time grows with the square of the number of images (20,000 of 512 dimensions: seconds, 100,000:
+    about a minute), memory does not.
 
     Source: similar images by bestfitting, Human Protein Atlas Image Classification (Kaggle, 2018).
 

@@ -78,7 +78,7 @@ def test_cosine_groups_are_clouds_in_folds():
     values, of = clouds(900, 150)
     found = CosineGroups(HERE, embeddings="e").split(samples_of(labels_of(900), embeddings=values))
     assert same_partition(found.group, of)
-    assert np.bincount(found.fold).tolist() == [180] * 5
+    assert np.ptp(np.bincount(found.fold)) <= 2
     assert not any("look alike" in note for note in found.notes)
     # whatever scale and offset its dimensions have
     again = CosineGroups(HERE, embeddings="e").split(

@@ -1,0 +1,454 @@
+"""Training: images from the store beside images from their files, and the network that takes them.
+
+The networks and recipes are those of the spec `hpa2021-6th`, with its default augmentations; the
+data of its two sources are drawn. Files lie in the system's memory: a disk is not measured.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from bench.material import Material
+from bench.measure import (
+    Effort,
+    Goal,
+    Result,
+    Spread,
+    Times,
+    Way,
+    WrongAnswerError,
+    interleaved,
+    same,
+)
+from hpazoo.augmentations import Augmentation, Example, augmentations
+from hpazoo.classes import class_list
+from hpazoo.fields import CHANNELS
+from hpazoo.losses import losses
+from hpazoo.models import build_model
+from hpazoo.readers.hpa_files import HpaFiles
+from hpazoo.recipe import Recipe
+from hpazoo.spec import load
+from hpazoo.spec.resolution import Model
+from hpazoo.training.image_store import ImageStore
+from hpazoo.training.learner import Batch, Learner
+from hpazoo.training.loading import Batches, Images, Order, Place, loader
+from hpazoo.training.steps import optimizer_of
+
+SPEC = "hpa2021-6th"
+IMAGES = 21_806 + 27_066
+"""Of the recipe: train, and the public ones without two classes."""
+HOURS = {"densenet121-768": 5.0, "densenet121-1536": 3.5, "inception-1024": 3.0}
+"""That the team's trainings took on one RTX 3090, by their own account; 5 h are taken to be those
+of all five folds: of one, the smaller input would have been three times as slow as the larger."""
+KINDS = ("png", "jpg") * 4 + ("jpg",)
+"""Of the drawn fields, in the proportion of the two sources: Kaggle's PNG, the atlas's JPEG."""
+QUALITY = 75
+"""Of JPEG, at which drawn fields take as much as those of the atlas, 1.3 MB."""
+APART = 256e6
+"""Bytes of a store that is read in random order, far more than a processor's cache holds."""
+SMALL = 2
+"""Images in the batch of a network that is timed."""
+WORKERS = 2
+SPREAD_OUT = Goal(">=", 10)
+KEEPS_PACE = Goal("<=", 1, "cores")
+BY_TWO = Goal(">=", 1.5)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Drawn fields: what reads them, their ids, and the files of each in the order of CHANNELS."""
+
+    reader: HpaFiles
+    ids: tuple[str, ...]
+    files: tuple[tuple[Path, ...], ...]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return {"type": "hpa-files", "root": str(self.reader.root)}
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A network with its recipe, and the hours that the team's training took."""
+
+    model: Model
+    recipe: Recipe
+    hours: float
+    learned: int
+    """Images of one epoch; the others of IMAGES validate."""
+
+    @property
+    def size(self) -> int:
+        return self.model.input.size
+
+    @property
+    def augment(self) -> tuple[Augmentation, ...]:
+        classes = class_list("hpa-2021")
+        steps = (augmentations.build(config, classes) for config in self.recipe.augment or ())
+        return tuple(step for step in steps if not hasattr(step, "mix"))
+
+    @property
+    def rate(self) -> float:
+        """Images per second, forward and backward, that the team's hours mean."""
+        return self.learned * self.recipe.epochs * self.recipe.folds / (3600 * self.hours)
+
+
+def lessons() -> list[Lesson]:
+    """Those of the spec, as it resolves: nothing of the recipes is repeated here."""
+    spec = load(SPEC)
+    folds = int(spec.resolved["training"]["splitter"]["folds"])
+    learned = round(IMAGES * (1 - 1 / folds))
+    return [
+        Lesson(model, model.recipe, HOURS[name], learned)
+        for name, model in spec.models.items()
+        if model.recipe is not None
+    ]
+
+
+def training(material: Material, effort: Effort) -> Iterator[Result]:
+    """Each network of the recipe: its loader, its store, its epochs; then two workers."""
+    data = drawn(material.folder / "training", material.field.pixels)
+    for lesson in lessons()[: 1 if effort.quick else None]:
+        yield from results(lesson, data, material.folder, effort)
+    yield by_workers(lessons()[0], data, material.folder, effort)
+
+
+def drawn(folder: Path, pixels: np.ndarray) -> Data:
+    """Fields of `pixels` (4, H, W), each moved in another way, so that all differ; as files."""
+    folder.mkdir(parents=True)
+    files = []
+    for number, kind in enumerate(KINDS):
+        moved = np.roll(pixels, (211 * number, 347 * number), (1, 2))
+        files.append(tuple(folder / f"field{number}_{name}.{kind}" for name in CHANNELS))
+        for file, plane, name in zip(files[-1], moved, CHANNELS, strict=True):
+            shown = {"red": "r", "green": "g", "blue": "b", "yellow": "rg"}[name]
+            colours = np.stack([plane * (colour in shown) for colour in "bgr"], -1)
+            if not cv2.imwrite(
+                str(file),
+                colours if kind == "jpg" else plane,
+                [cv2.IMWRITE_JPEG_QUALITY, QUALITY] if kind == "jpg" else [],
+            ):
+                raise OSError(f"{file}: OpenCV could not write it")
+    reader = HpaFiles(folder, root=".")
+    return Data(reader, tuple(reader.ids()), tuple(files))
+
+
+def decoded(files: Sequence[Path], size: int) -> np.ndarray:
+    """A field as a notebook's data set reads it: decoded, and each channel resized."""
+    planes = []
+    for file in files:
+        pixels = np.asarray(cv2.imread(str(file), cv2.IMREAD_UNCHANGED))
+        if pixels.ndim == 3:
+            pixels = np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
+        planes.append(cv2.resize(pixels, (size, size), interpolation=cv2.INTER_LINEAR))
+    return np.stack(planes)
+
+
+@dataclass(frozen=True)
+class Decoded(Dataset[tuple[Place, Example]]):
+    """The same examples as `Images` gives, without a store: every image is decoded whenever it is
+    asked for.
+    """
+
+    fields: Sequence[Sequence[Path]]
+    targets: np.ndarray
+    size: int
+    seed: int
+    augment: tuple[Augmentation, ...]
+
+    def __getitem__(self, place: Place) -> tuple[Place, Example]:
+        epoch, index = place
+        example = Example(decoded(self.fields[index], self.size), self.targets[index])
+        # Drawn as `Images` does, so that both ways do the same work and can be compared.
+        rng = np.random.default_rng([self.seed, 1, epoch, index])
+        for step in self.augment:
+            example = step.apply(example, rng)
+        return place, example
+
+
+class Feed:
+    """Batch after batch, epoch after epoch."""
+
+    def __init__(self, batches: DataLoader[Any]) -> None:
+        self.batches = batches
+        self.epoch = 0
+        self._left: Iterator[Batch] = iter(())
+
+    def __call__(self) -> Batch:
+        for batch in self._left:
+            return batch
+        sampler = self.batches.sampler
+        assert isinstance(sampler, Order)
+        sampler.set_epoch(self.epoch)
+        self.epoch += 1
+        self._left = iter(self.batches)
+        return next(self._left)
+
+
+def targets(count: int) -> np.ndarray:
+    """Labels (count, classes) float32 of drawn images: here only their shape matters."""
+    rng = np.random.default_rng(3)
+    shape = (count, len(class_list("hpa-2021")))
+    return (rng.random(shape) < 0.1).astype(np.float32)
+
+
+def stored(data: Data, folder: Path, size: int) -> list[Path]:
+    """Files of a store with all fields."""
+    store = ImageStore(folder, size)
+    return [store.add(data.config, data.reader, name) for name in data.ids]
+
+
+def many(files: Sequence[Path]) -> list[Path]:
+    """The files and copies of them, APART bytes in all."""
+    times = math.ceil(APART / sum(file.stat().st_size for file in files))
+    found = list(files)
+    for number in range(1, times):
+        found += [shutil.copy(file, f"{file}.{number}") for file in files]
+    return found
+
+
+def compare(lesson: Lesson, data: Data, files: Sequence[Path]) -> str:
+    """Pixels of the store are those of the files, decoded and resized; and so are whole batches."""
+    for file, sources in zip(files, data.files, strict=True):
+        word = same(np.load(file), decoded(sources, lesson.size), f"pixels of {file.name}")
+    seed, labels, augment = lesson.recipe.seed, targets(len(files)), lesson.augment
+    collate = Batches(seed)
+    ours = Images(files, labels, lesson.size, seed, augment)
+    slow = Decoded(data.files, labels, lesson.size, seed, augment)
+    places = [(epoch, index) for epoch in range(2) for index in range(len(files))]
+    pairs = zip(
+        collate([ours[place] for place in places]),
+        collate([slow[place] for place in places]),
+        strict=True,
+    )
+    for name, (found, wanted) in zip(("batch", "targets", "numbers"), pairs, strict=True):
+        same(found.numpy(), wanted.numpy(), name)
+    assert word.endswith("equal")
+    return "pixels and batches equal"
+
+
+def results(lesson: Lesson, data: Data, folder: Path, effort: Effort) -> Iterator[Result]:
+    """Three lines of one network."""
+    size, seed = lesson.size, lesson.recipe.seed
+    files = stored(data, folder / "store", size)
+    checked = compare(lesson, data, files)
+    spread = many(files)
+    labels = targets(len(spread))
+    count, collate = len(data.ids), Batches(seed)
+    naive = DataLoader(
+        Decoded(data.files, labels[:count], size, seed, lesson.augment),
+        batch_size=count,
+        sampler=Order(labels[:count], seed, "all"),
+        collate_fn=collate,
+    )
+    train, valid = (
+        loader(
+            Images(spread, labels, size, seed, augment),
+            Order(labels, seed, "all"),
+            collate,
+            count,
+            0,
+            train=True,
+        )
+        for augment in (lesson.augment, ())
+    )
+    pixels, wanted, numbers = Feed(train)()
+    step, learner = network(lesson)
+    small = (pixels[:SMALL], wanted[:SMALL], numbers[:SMALL])
+    words = compare_step(learner, small)
+    ways: dict[str, tuple[Way, int]] = {
+        "naive": (Feed(naive), count),
+        "ours": (Feed(train), count),
+        "valid": (Feed(valid), count),
+        "network": (functools.partial(step, small), SMALL),
+        "plain fill": (_afresh(folder, functools.partial(_plain, data, size)), count),
+        "fill": (_afresh(folder, functools.partial(stored, data, size=size)), count),
+    }
+    times = interleaved({name: way for name, (way, _) in ways.items()}, effort.rounds)
+    per_image = Times(
+        {name: [s / ways[name][1] for s in times.seconds[name]] for name in times.seconds}
+    )
+    crop = pixels.shape[-1]
+    yield Result(
+        "training",
+        f"{lesson.model.name}: loader and network, crops of {crop} px",
+        1 / per_image.median("naive"),
+        1 / per_image.median("ours"),
+        1 / per_image.median("network"),
+        per_image.ratio("naive", "ours"),
+        SPREAD_OUT,
+        f"{checked}, {words}; floor: the network learns, one core",
+        "images/s",
+    )
+    yield _filling(lesson, per_image, ImageStore(folder, size).bytes_for(IMAGES))
+    yield reckoned(lesson, per_image)
+
+
+def _afresh(folder: Path, fill: Callable[[Path], object]) -> Way:
+    """Fill a new folder with each call, and remove it."""
+    numbers = itertools.count()
+
+    def way() -> None:
+        place = folder / f"afresh-{next(numbers)}"
+        place.mkdir()
+        fill(place)
+        shutil.rmtree(place)
+
+    return way
+
+
+def _plain(data: Data, size: int, folder: Path) -> None:
+    for name, files in zip(data.ids, data.files, strict=True):
+        np.save(folder / f"{name}.npy", decoded(files, size))
+
+
+def _filling(lesson: Lesson, per_image: Times, space: int) -> Result:
+    """Once for all networks of one size; ours checks every file, and waits for the disk besides."""
+    hours = IMAGES * per_image.median("fill") / 3600
+    return Result(
+        "training",
+        f"store of {lesson.size} px: to fill it",
+        1 / per_image.median("plain fill"),
+        1 / per_image.median("fill"),
+        None,
+        per_image.ratio("plain fill", "fill"),
+        check=f"{IMAGES} images: {space / 1e9:.0f} GB, {hours:.1f} core h, once",
+        unit="images/s",
+    )
+
+
+def reckoned(lesson: Lesson, per_image: Times) -> Result:
+    """Hours of one core that the images of an epoch cost, and how many cores feed one card.
+
+    Naive: without the store. Floor: the network's own hours, on one core of this machine. The card
+    is the team's, as fast as their hours say; nothing was measured on it. Validation reads the
+    images that are left out, whole; it is no part of the network's hours.
+    """
+    judged = IMAGES - lesson.learned
+    naive = IMAGES * per_image.median("naive")
+    ours = lesson.learned * per_image.median("ours") + judged * per_image.median("valid")
+    cores = [lesson.rate * seconds for seconds in per_image.seconds["ours"]]
+    without = lesson.rate * per_image.median("naive")
+    disk = lesson.rate * ImageStore(Path(), lesson.size).bytes_for(1) / 1e6
+    recipe = lesson.recipe
+    return Result(
+        "training",
+        f"{lesson.model.name}: an epoch of {lesson.learned} images, reckoned",
+        naive / 3600,
+        ours / 3600,
+        lesson.learned * per_image.median("network") / 3600,
+        Spread.of(cores),
+        KEEPS_PACE,
+        f"{recipe.epochs} epochs x {recipe.folds} folds in {lesson.hours:g} h on the team's card: "
+        f"{lesson.rate:.1f} images/s, {disk:.0f} MB/s of the store; without it {without:.1f} cores",
+        "core h",
+    )
+
+
+class _Alone(Learner):
+    """A learner that nobody trains: what it says goes nowhere."""
+
+    def log(self, *_: Any, **__: Any) -> None:
+        pass
+
+
+def network(lesson: Lesson) -> tuple[Callable[[Batch], None], Learner]:
+    """A step of training as Lightning's loop takes it, and what takes it; random weights."""
+    model, recipe = lesson.model, lesson.recipe
+    config = {"backbone": model.backbone, "head": model.head, "input": model.input._asdict()}
+    classes = class_list("hpa-2021")
+    built = build_model(config, classes, seed=model.name).train()
+    learner = _Alone(built, losses.build(recipe.loss, len(classes)), recipe, None, Path())
+    optimizer = optimizer_of(built, recipe)
+
+    def step(batch: Batch) -> None:
+        learner.training_step(batch, 0).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(built.parameters(), recipe.clip or math.inf)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step, learner
+
+
+def compare_step(learner: Learner, batch: Batch) -> str:
+    """The loss is what a notebook would write, and every weight has a gradient of it.
+
+    Without dropout, which draws anew each time; norms stay as they are.
+    """
+    model, recipe = learner.model, learner.recipe
+    model.eval()
+    value = learner.training_step(batch, 0)
+    value.backward()  # type: ignore[no-untyped-call]
+    lacking = [name for name, one in model.named_parameters() if one.grad is None]
+    if lacking:
+        raise WrongAnswerError(f"{len(lacking)} weights have no gradient: {lacking[0]}, ...")
+    with torch.no_grad():
+        images = model.prepare(batch[0].float() / 255)
+        wanted = focal(model.head(model.backbone(images), _whole(model, images))[0], batch[1])
+        if recipe.aux and hasattr(model.head, "auxiliary_logits"):
+            _, extra = model.backbone.with_aux(images)  # type: ignore[attr-defined]
+            wanted += recipe.aux * focal(model.head.auxiliary_logits(extra), batch[1])
+    model.zero_grad()
+    model.train()
+    return same(value.detach().numpy(), wanted, "loss", 1e-5)
+
+
+def _whole(model: Any, images: torch.Tensor) -> Any:
+    from hpazoo.regions import Regions
+
+    return Regions.whole(len(images), model.grid(*images.shape[2:]))
+
+
+def focal(logits: torch.Tensor, wanted: torch.Tensor) -> float:
+    """Focal loss with gamma 2 (Lin et al. 2017), of all classes, the mean of the images."""
+    answer, truth = logits.double().sigmoid().numpy(), wanted.numpy() > 0
+    right = np.where(truth, answer, 1 - answer)
+    return float((-((1 - right) ** 2) * np.log(right)).sum(axis=1).mean())
+
+
+def by_workers(lesson: Lesson, data: Data, folder: Path, effort: Effort) -> Result:
+    """Whole epochs through the workers of the loader, beside the same in this process; wall time.
+
+    What workers cost is moving batches between processes.
+    """
+    files = stored(data, folder / "store", lesson.size) * (12 if effort.quick else 48)
+    labels, seed = targets(len(files)), lesson.recipe.seed
+    images = Images(files, labels, lesson.size, seed, lesson.augment)
+    batch = lesson.recipe.batch_size
+
+    def epochs(workers: int) -> Callable[[], int]:
+        order = Order(labels, seed, "all")
+        batches = loader(images, order, Batches(seed), batch, workers, train=True)
+        return lambda: sum(len(pixels) for pixels, _, _ in batches)
+
+    ways: Mapping[str, Callable[[], int]] = {"alone": epochs(0), "workers": epochs(WORKERS)}
+    first = [
+        next(iter(loader(images, Order(labels, seed, "all"), Batches(seed), batch, w, train=True)))
+        for w in (0, WORKERS)
+    ]
+    checked = same(first[1][0].numpy(), first[0][0].numpy(), "batches")
+    count = ways["alone"]()
+    times = interleaved(ways, effort.rounds, clock=time.perf_counter, least=0)
+    return Result(
+        "training",
+        f"{lesson.model.name}: loader with {WORKERS} workers",
+        ours=count / times.median("workers"),
+        floor=count / times.median("alone"),
+        ratio=times.ratio("alone", "workers"),
+        goal=BY_TWO,
+        check=f"{checked}; wall time; floor: without workers",
+        unit="images/s",
+    )
