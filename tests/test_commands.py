@@ -48,7 +48,6 @@ def test_show_says_all_that_a_spec_may_set(capsys: pytest.CaptureFixture[str]) -
         (["show", "strategy", "gapmask"], "did you mean 'gap-mask'?"),
         (["show", "strateg", "gridify"], "did you mean 'strategy'?"),
         (["list", "heads", "x*"], "nothing in heads is called 'x*'"),
-        (["list", "losses"], "hpazoo has no losses yet"),
         (["run", "no-such-spec"], "no spec 'no-such-spec'"),
         (["new", "plugin", "Bad Name"], "cannot name a plugin"),
         (["nonsense"], "nonsense"),

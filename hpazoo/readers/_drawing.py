@@ -58,7 +58,7 @@ def stroke(
     Their brightness runs from `faintest` to 1. A line thinner than a pixel is as much fainter.
     """
     canvas = np.zeros(shape[:2], np.uint8)
-    points = np.rint(paths * 2**_SHIFT).astype(np.int32)
+    points = np.ascontiguousarray(np.rint(paths * 2**_SHIFT), np.int32)
     thin = 255 * min(width, 1.0)
     tiers = 1 if faintest == 1 else _TIERS
     for tier in range(tiers):

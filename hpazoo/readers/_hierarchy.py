@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -68,6 +69,15 @@ def place_of(index: int, repeats: int) -> Place:
 
 def name_of(place: Place) -> str:
     return f"synthetic_{place.plate + 1}_{WELLS[place.well]}_{place.field + 1}"
+
+
+def index_of(name: str) -> int | None:
+    """Which field `name_of` named so; None if none can be."""
+    found = re.fullmatch(rf"synthetic_([1-9][0-9]{{0,8}})_({'|'.join(WELLS)})_([1-{FIELDS}])", name)
+    if found is None:
+        return None
+    plate, well, number = found.groups()
+    return ((int(plate) - 1) * len(WELLS) + WELLS.index(well)) * FIELDS + int(number) - 1
 
 
 @dataclass(frozen=True)

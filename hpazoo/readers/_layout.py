@@ -14,14 +14,13 @@ from hpazoo.readers._hierarchy import Plate
 _RADIUS = 66.0  # px of a 512 px field; cells of the atlas measure about 140 px across at this scale
 _SIDE = 512.0
 _BEYOND = 45.0  # cells begin up to here outside of the field
-_DIRECTIONS = 2048
+_DIRECTIONS = 1024
 _WAVES = 8
 _TRIES = 140
 _MARGIN = 9.0  # of cytoplasm beyond the centrosome, if there is room
-_ANGLES = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)
-_BASIS = np.concatenate(
-    [f(np.outer(np.arange(1, _WAVES + 1), _ANGLES)) for f in (np.cos, np.sin)]
-).astype(np.float32)
+_ANGLES = np.arange(_DIRECTIONS, dtype=np.float32) * np.float32(2 * np.pi / _DIRECTIONS)
+_NUMBERS = np.arange(1, _WAVES + 1, dtype=np.float32)
+_BASIS = np.concatenate([f(np.outer(_NUMBERS, _ANGLES)) for f in (np.cos, np.sin)])
 
 
 @dataclass(frozen=True)
@@ -67,23 +66,23 @@ def lay_out(rng: Rng, plate: Plate, spindles: bool) -> list[Outline]:
     """
     found = _positions(rng, plate, spindles)
     count = len(found)
-    x, y, radius, turn, mitotic = (np.array(column) for column in zip(*found, strict=True))
+    x, y, radius, turn, mitotic = np.array(found, np.float32).T
     divides = mitotic > 0
-    stretch = np.where(divides, 1, plate.elongation * np.exp(rng.normal(0, 0.12, count)))
-    falling = 1 / np.arange(1, _WAVES + 1)
-    uneven = rng.normal(0, 1, (count, 2, _WAVES)) * falling * np.array([0.14, 0.12])[:, None]
-    uneven *= np.where(divides, 0.2, 1)[:, None, None]
+    stretch = np.where(divides, 1, plate.elongation * _normal(rng, count, 0.12, exp=True))
+    falling = 1 / _NUMBERS
+    uneven = _normal(rng, (count, 2, _WAVES), 0.13) * falling * np.where(divides, 0.2, 1)[:, None, None]
     wall = _ellipse(turn, stretch) * _waves(uneven) * (radius * plate.spread)[:, None]
     # Large cells have relatively small nuclei.
     mean = _RADIUS * plate.size
     size = plate.nucleus * mean * (radius / mean) ** 0.6
-    lobes = rng.normal(0, plate.lobes, (count, 2, _WAVES)) * np.sqrt(falling) * (falling < 1)
+    lobes = _normal(rng, (count, 2, _WAVES), plate.lobes) * np.sqrt(falling) * (falling < 1)
     rim = _ellipse(turn, np.sqrt(stretch) * 1.1) * _waves(lobes) * size[:, None]
     # The metaphase plate, seen from its side.
-    rim = np.where(divides[:, None], _ellipse(turn + np.pi / 2, 2.8) * 0.37 * radius[:, None], rim)
+    plates = _ellipse(turn + np.pi / 2, np.full(count, 2.8)) * 0.37 * radius[:, None]
+    rim = np.where(divides[:, None], plates, rim)
     return [
         Outline(
-            np.array([x[i], y[i]]),
+            np.array([x[i], y[i]], float),
             wall[i].astype(np.float32),
             rim[i].astype(np.float32),
             float(turn[i]),
@@ -120,13 +119,15 @@ def _positions(
     return found
 
 
-def _ellipse(turn: np.ndarray, stretch: np.ndarray | float) -> np.ndarray:
-    """Radius (n, directions) of ellipses of mean radius 1 with axes of this ratio."""
-    away = _ANGLES - turn[:, None]
-    ratio = np.reshape(stretch, (-1, 1))
-    return np.asarray(
-        np.sqrt(ratio) / np.sqrt(np.square(np.cos(away)) + np.square(ratio * np.sin(away)))
-    )
+def _normal(rng: Rng, shape: int | tuple[int, ...], sd: float, *, exp: bool = False) -> np.ndarray:
+    drawn = rng.standard_normal(shape, np.float32) * np.float32(sd)
+    return np.exp(drawn) if exp else drawn
+
+
+def _ellipse(turn: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+    """Radius (n, directions) of ellipses of mean radius about 1 with axes of this ratio (n,)."""
+    across = np.square(np.sin(_ANGLES - turn[:, None]))
+    return np.sqrt(ratio[:, None] / (1 + (np.square(ratio)[:, None] - 1) * across))
 
 
 def _waves(uneven: np.ndarray) -> np.ndarray:
@@ -167,13 +168,16 @@ def rasterise(
 def _patch(outline: Outline, where: tuple[slice, slice], unit: float, pad: int) -> Patch:
     rows, columns = (
         (np.arange(part.start, part.stop, dtype=np.float32) + np.float32(0.5 - pad)) / unit - middle
-        for part, middle in zip(where, outline.centre[::-1], strict=True)
+        for part, middle in zip(where, outline.centre.tolist()[::-1], strict=True)
     )
-    x, y = (np.asarray(part, np.float32) for part in np.meshgrid(columns, rows))
+    y, x = np.empty((2, len(rows), len(columns)), np.float32)
+    y[:], x[:] = rows[:, None], columns
     far, angle = cv2.cartToPolar(x, y)
     angle *= np.float32(_DIRECTIONS / (2 * np.pi))
     direction = angle.astype(np.int32) & (_DIRECTIONS - 1)
-    return Patch(where, far / outline.wall[direction], outline.rim[direction] - far)
+    inner = outline.rim.take(direction) - far
+    far /= outline.wall.take(direction)
+    return Patch(where, far, inner)
 
 
 def poles(

@@ -21,9 +21,9 @@ _BLOCK = 512
 def smooth(rng: Rng, shape: tuple[int, ...], scale: float) -> np.ndarray:
     """Smooth noise (h, w) float32 of mean 0 and variance about 1, features `scale` px wide."""
     grid = [int(length / scale) + 4 for length in shape[:2]]
-    coarse = rng.standard_normal(grid, dtype=np.float32)
+    coarse = rng.standard_normal(grid, dtype=np.float32) * np.float32(1.25)
     large = cv2.resize(coarse, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    return np.ascontiguousarray(large[: shape[0], : shape[1]]) * np.float32(1.25)
+    return large[: shape[0], : shape[1]]
 
 
 def texture(rng: Rng, name: str, shape: tuple[int, ...], unit: float) -> np.ndarray:
@@ -87,7 +87,7 @@ def _fibres(rng: Rng) -> np.ndarray:
     sheets = np.zeros((_SIDE, _SIDE), np.float32)
     for level in (0.55, 0.45, 0.35, 0.3):
         start = rng.uniform(-80, _SIDE + 80, (2000, 2))
-        paths = wander(rng, start, rng.uniform(0, 2 * np.pi, 2000), 140, 0.05, 5)
+        paths = wander(rng, start, rng.uniform(0, 2 * np.pi, 2000), 130, 0.07, 5)
         points = np.rint(paths * 16).astype(np.int32)
         sheet = np.zeros((_SIDE, _SIDE), np.uint8)
         cv2.polylines(sheet, list(points), False, 255, 1, cv2.LINE_AA, shift=4)

@@ -121,12 +121,24 @@ def prepare(
         source = file_of_embeddings(training["splitter"], data)
         if source is not None and not source.is_file():
             missing.append(f"embeddings: no file {source}")
+        missing.extend(_embedder(spec, training["splitter"]))
         sources = gather(training["images"], classes, data)
     except HpazooError as error:
         missing.append(f"training: {error}")
     if sources is None or missing:
         return None, missing
     return Lesson(tuple(models), sources, starts), []
+
+
+def _embedder(spec: Spec, splitter: Json) -> Iterator[str]:
+    """What is missing of a card whose embeddings a splitter takes."""
+    source = source_of_embeddings(splitter)
+    card = find_card(source) if source and source not in spec.models else None
+    if card is not None:
+        try:
+            local_files(card)
+        except HpazooError as error:
+            yield f"embeddings: {error}"
 
 
 def _start(model: Model, data: Path) -> Start:

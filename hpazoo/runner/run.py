@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hpazoo.classes import class_list
+from hpazoo.errors import HpazooError
 from hpazoo.fields import FieldRecord
 from hpazoo.registry import SESSION
 from hpazoo.runner import lock
@@ -17,13 +18,13 @@ from hpazoo.runner.learn import Learned, Lesson, Teacher, prepare, to_train
 from hpazoo.runner.options import Options, Settings, decide, shard_size, wait_passively
 from hpazoo.runner.plan import code_of
 from hpazoo.runner.prediction import Prediction
-from hpazoo.runner.preflight import MissingError, preflight
+from hpazoo.runner.preflight import MissingError, preflight, weights_of
 from hpazoo.runner.profile import Profile, finishing
 from hpazoo.runner.progress import Telling
 from hpazoo.runner.score import evaluate_left_out
 from hpazoo.runner.stages import LAST, Stage, check_stage
 from hpazoo.runner.worker import needs_weights
-from hpazoo.spec import Spec
+from hpazoo.spec import Model, Spec
 from hpazoo.training.launch import Together, take_part
 
 __all__ = ["run"]
@@ -90,6 +91,8 @@ def run(
     lesson, missing = None, list[str]()
     if pupils or learns_only:
         lesson, missing = prepare(spec, settings, pupils)
+        if missing:
+            missing += [f"or, instead of training it: {why}" for why in _untrained(pupils, data)]
     ready = None
     if learns_only:
         if missing:
@@ -120,6 +123,16 @@ def run(
         return done
     finally:
         folder.release()
+
+
+def _untrained(pupils: Sequence[Model], data: Path) -> Iterator[str]:
+    """How models could be had that are to be trained."""
+    for model in pupils:
+        if model.checkpoint is not None:
+            try:
+                weights_of(model, data)
+            except HpazooError as error:
+                yield str(error)
 
 
 def _settled(

@@ -21,6 +21,10 @@ TRAIN, VALIDATE = 0, 1
 """Part of an image in a training."""
 
 
+PARENT = "HPAZOO_TRAINING_PARENT"
+"""Environment variable: id of the process that waits for a training."""
+
+
 @dataclass(frozen=True)
 class Samples:
     """Images of a training: ids, files of the store, targets (N, classes) float32 or (N,) int64 of
@@ -87,6 +91,11 @@ class Job:
     @property
     def description(self) -> Path:
         return self.place / "job.json"
+
+    @property
+    def log(self) -> Path:
+        """What libraries say, all the way to the end."""
+        return self.place / "log.txt"
 
     @property
     def problem(self) -> Path:

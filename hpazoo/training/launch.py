@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import atexit
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from hpazoo.errors import CheckpointError, HpazooError
-from hpazoo.paths import PACKAGE, replacing
-from hpazoo.training.job import Job
+from hpazoo.errors import CheckpointError, HpazooError, UsageError
+from hpazoo.paths import PACKAGE
+from hpazoo.processes import end_with_parent
+from hpazoo.training.job import PARENT, Job, read_job
+from hpazoo.training.watching import Say, Watch
+
+if TYPE_CHECKING:
+    from torch.distributed import TCPStore
 
 _END = "end"
 _LINES = 15
 """Last lines of what a training said, shown where it ends without a word of its own."""
+_GROUP = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "ROLE_RANK", "WORLD_SIZE")
+_GROUP += ("LOCAL_WORLD_SIZE", "ROLE_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_PATIENCE = timedelta(seconds=30)
+"""After which a process that waits for the next training looks whether it is still wanted."""
 
 
 def fitted(job: Job) -> bool:
@@ -31,105 +44,193 @@ def fitted(job: Job) -> bool:
     return isinstance(training, dict) and training.get("key") == job.key
 
 
-def launch(job: Job, check: bool = False) -> None:
+def launch(
+    job: Job, say: Say, *, check: bool = False, environment: Mapping[str, str] | None = None
+) -> None:
     """Train, or only try one step; HpazooError says why that did not work.
 
-    A process that fails after its weights are written has not failed.
+    A process that fails after its weights are written has not failed. One that is in the way of an
+    interrupt is ended at once: it goes on at its last finished epoch.
     """
     job.problem.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "hpazoo.training.fit", str(job.description)]
-    log = job.place / "log.txt"
-    with log.open("ab") as file:
-        quiet = check or job.how["quiet"]
+    with job.log.open("ab") as log, Watch(job.name, say, check or job.how["quiet"]) as watch:
         process = subprocess.Popen(
-            [*command, "--check"] if check else command,
-            env=_environment(alone=check),
-            stdout=file,
-            stderr=file if quiet else None,
+            _command(job.description, *(["--check"] if check else [])),
+            env=_environment(alone=environment is None) | dict(environment or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            # an interrupt of the terminal is for the run, which then ends its trainings
+            start_new_session=True,
         )
         try:
+            assert process.stdout is not None
+            with process.stdout:
+                for line in process.stdout:
+                    watch.hear(line)
             status = process.wait()
         except BaseException:
-            # the terminal has interrupted it too; who else stops us stops it so
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            _kill(process)
             raise
-    if job.problem.is_file():
-        raise HpazooError(job.problem.read_text(encoding="utf-8"))
-    if status == 130:
-        raise KeyboardInterrupt
-    if status and (check or not fitted(job)):
-        said = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LINES:]
-        killed = f"was killed (signal {-status})" if status < 0 else f"ended with status {status}"
-        hint = "; it may have needed more memory than there is" if status == -9 else ""
-        raise HpazooError(
-            f"the training of {job.name} {killed}{hint}; the same command goes on at its last "
-            f"finished epoch. The end of {log}:\n  " + "\n  ".join(said)
-        )
+    if check and status == 0 or not check and fitted(job):
+        return
+    problem = watch.problem
+    if not problem and job.problem.is_file():  # of another process of the same training
+        problem = job.problem.read_text(encoding="utf-8")
+    if problem:
+        raise HpazooError(problem if job.name in problem else f"{job.name}: {problem}")
+    raise HpazooError(_without_a_word(job, status))
 
 
-def take_part(description: Path) -> None:
-    """One of several processes of a training that another one leads and judges."""
-    from hpazoo.training.job import read_job
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """With all that it started."""
+    if hasattr(os, "killpg") and process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.wait()
 
-    job = read_job(description)
-    with (job.place / f"log-{os.environ.get('RANK', '')}.txt").open("ab") as file:
-        command = [sys.executable, "-m", "hpazoo.training.fit", str(description)]
-        subprocess.run(
-            command, env=_environment(alone=False), stdout=file, stderr=file, check=False
-        )
+
+def _without_a_word(job: Job, status: int) -> str:
+    killed = f"was killed (signal {-status})" if status < 0 else f"ended with status {status}"
+    hint = "; it may have needed more memory than there is" if status == -signal.SIGKILL else ""
+    said = job.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LINES:]
+    lines = "".join(f"\n  {line}" for line in said)
+    return (
+        f"the training of {job.name} {killed}{hint}; the same command goes on at its last finished "
+        f"epoch. The end of {job.log}:{lines}"
+    )
+
+
+def _command(description: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "hpazoo.training.fit", str(description), *more]
 
 
 def _environment(alone: bool) -> dict[str, str]:
     """Of a process that imports nothing from the user's folder; `alone` it is one of no group."""
     path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(PACKAGE.parent)]))
-    found = os.environ | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+    found = os.environ | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1", PARENT: str(os.getpid())}
     if alone:
-        group = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK")
-        for name in [name for name in found if name in group or name.startswith("TORCHELASTIC")]:
+        for name in [n for n in found if n in _GROUP or n.startswith("TORCHELASTIC")]:
             del found[name]
     return found
+
+
+class Invitation(NamedTuple):
+    """To a training that another process leads: its description, and where its processes meet."""
+
+    description: Path
+    environment: dict[str, str]
+
+
+def take_part(invitation: Invitation) -> None:
+    """One of several processes of a training that another one leads and judges."""
+    job = read_job(invitation.description)
+    log = job.place / f"log-{os.environ.get('RANK', '')}.txt"
+    with log.open("ab") as file:
+        subprocess.run(
+            _command(invitation.description),
+            env=_environment(alone=False) | invitation.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            check=False,
+        )
 
 
 class Together:
     """Several processes that `torchrun` started with one command: the first leads, and the others
     do nothing but take their part in each training.
+
+    They talk through the store of torchrun's own agent, which no other launch shares and which is
+    gone with it. However the leader ends, the others end too.
     """
 
     def __init__(self, folder: Path) -> None:
         run = os.environ.get("TORCHELASTIC_RUN_ID")
-        again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         self.processes = int(os.environ.get("WORLD_SIZE", "1")) if run else 1
         self.leads = self.processes == 1 or int(os.environ.get("RANK", "0")) == 0
-        port = os.environ.get("MASTER_PORT", "")
-        self.folder = folder / "together" / f"{run}-{port}-{again}"
+        self.folder = folder
         self._count = 0
+        self._store: TCPStore | None = None
+        if self.processes > 1:
+            end_with_parent()
+            self._store = self._meet()
+            if self.leads:
+                atexit.register(self.end)
 
-    def begin(self, job: Job) -> None:
-        """Tell the others which training comes next."""
-        self._say(str(job.description))
+    def check(self, processes: int) -> None:
+        """UsageError unless a run is to have as many processes as there are."""
+        if self.processes > 1 and processes != self.processes:
+            raise UsageError(
+                f"torchrun started {self.processes} processes, and --processes says {processes}; "
+                "leave --processes out"
+            )
+
+    def begin(self, job: Job) -> dict[str, str] | None:
+        """Tell the others which training comes next; the environment of one's own part in it.
+
+        None where there are no others.
+        """
+        if self._store is None:
+            return None
+        # a store of its own for each training: what one left would confuse the next
+        with socket.socket() as free:
+            free.bind(("", 0))
+            port = str(free.getsockname()[1])
+        found = {"MASTER_PORT": port, "TORCHELASTIC_USE_AGENT_STORE": "False"}
+        self._say(json.dumps([str(job.description.resolve()), found]))
+        return found
 
     def end(self) -> None:
         """Tell the others that there is nothing left to do."""
         self._say(_END)
+        atexit.unregister(self.end)
 
-    def _say(self, text: str) -> None:
-        if self.processes > 1:
-            with replacing(self.folder / str(self._count)) as temporary:
-                temporary.write_text(text, encoding="utf-8")
-            self._count += 1
-
-    def follow(self) -> Iterator[Path]:
-        """Descriptions of jobs, as the leader names them."""
+    def follow(self) -> Iterator[Invitation]:
+        """Trainings, as the leader names them; ends when it has none left, or is gone."""
+        assert self._store is not None
         while True:
-            file = self.folder / str(self._count)
-            while not file.is_file():
-                time.sleep(0.2)
-            text = file.read_text(encoding="utf-8")
+            text = self._heard(f"hpazoo/{self._key()}/{self._count}")
             if text == _END:
                 return
             self._count += 1
-            yield Path(text)
+            description, environment = json.loads(text)
+            yield Invitation(Path(description), environment)
+
+    def _heard(self, key: str) -> str:
+        from torch.distributed import DistStoreError
+
+        assert self._store is not None
+        while True:
+            try:
+                self._store.wait([key], _PATIENCE)
+                return self._store.get(key).decode()
+            except DistStoreError:  # nothing yet
+                continue
+            except (RuntimeError, OSError):  # the store is gone, and who held it
+                return _END
+
+    def _say(self, text: str) -> None:
+        if self._store is None:
+            return
+        try:
+            self._store.set(f"hpazoo/{self._key()}/{self._count}", text)
+        except (RuntimeError, OSError):
+            return  # gone with the agent, as the others are
+        self._count += 1
+
+    def _key(self) -> str:
+        """One run may hold another, for embeddings; a launch that begins again has a new count."""
+        return f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{self.folder}"
+
+    def _meet(self) -> TCPStore:
+        from torch.distributed import TCPStore
+
+        agents = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+        return TCPStore(
+            os.environ["MASTER_ADDR"],
+            int(os.environ["MASTER_PORT"]),
+            is_master=self.leads and not agents,
+            wait_for_workers=False,
+        )

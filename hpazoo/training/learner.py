@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,16 +14,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hpazoo.errors import HpazooError
 from hpazoo.losses import Loss
 from hpazoo.metrics import Judged, Metric
 from hpazoo.models import Model
 from hpazoo.paths import replacing
 from hpazoo.recipe import Recipe
-from hpazoo.training.steps import optimizer_of, schedule_of
+from hpazoo.training.loading import Batch
+from hpazoo.training.steps import optimizer_of, schedule_of, value_of
 
-Batch = tuple[Tensor, Tensor, Tensor]
+OURS = "hpazoo"
+"""Key of what is added to Lightning's state."""
 
 _CURVES = ("train/loss", "valid/loss", "valid/map")
+_LOOK = 10
+"""Steps between two looks at whether the loss is a number: on a GPU each is a wait."""
 
 
 class Answers(NamedTuple):
@@ -34,12 +41,34 @@ class Answers(NamedTuple):
 class Learner(pl.LightningModule):
     """A model, its loss, and what is measured after each epoch.
 
-    `metric` scores the validation images (`image-map`); None where there is nothing to score, as
-    with groups whose members are not in the training.
+    Parameters
+    ----------
+    model, loss, recipe
+        What learns, and how.
+    metric
+        Scores the validation images (`image-map`); None where there is nothing to score, as with
+        groups whose members are not in the training.
+    curves
+        Table with a row per epoch, to be written.
+    key
+        Of the training; its states carry it.
+    accumulate
+        Batches of this process whose gradients are added up.
+    tell
+        Called with the learner when an epoch has ended.
     """
 
     def __init__(
-        self, model: Model, loss: Loss, recipe: Recipe, metric: Metric | None, curves: Path
+        self,
+        model: Model,
+        loss: Loss,
+        recipe: Recipe,
+        metric: Metric | None,
+        curves: Path,
+        *,
+        key: str = "",
+        accumulate: int = 1,
+        tell: Callable[[Learner], None] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -47,8 +76,18 @@ class Learner(pl.LightningModule):
         self.recipe = recipe
         self.metric = metric
         self.curves = curves
+        self.key = key
+        self.accumulate = accumulate
+        self.tell = tell
+        self.batches = 0
+        """Of this process, in an epoch; 0: not told."""
         self.epochs: list[dict[str, float]] = []
+        self.scores: dict[str, float] = {}
+        """Of the last validation."""
         self.validated: Answers | None = None
+        self.best: int | None = None
+        """Epoch with the best validation, where that decides which weights are kept."""
+        self._best_score = -math.inf
         self._seen: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def configure_optimizers(self) -> Any:
@@ -65,52 +104,97 @@ class Learner(pl.LightningModule):
         return self.current_epoch < self.recipe.freeze
 
     def on_train_epoch_start(self) -> None:
+        self.batches = int(self.trainer.num_training_batches)
         if self._frozen:
             self.model.backbone.eval()  # type: ignore[attr-defined]
         else:
             self.model.backbone.train()  # type: ignore[attr-defined]
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Dropout is drawn from seed, epoch and batch, so that it repeats when a run goes on."""
-        parts = (self.recipe.seed, self.current_epoch, batch_idx, self.global_rank)
-        digest = hashlib.sha256(repr(parts).encode()).digest()
-        torch.manual_seed(int.from_bytes(digest[:6], "little"))
+        """Dropout is drawn from seed, epoch and the batch's place among those of all processes, so
+        that it repeats when a run goes on, and whoever takes the batch.
+        """
+        place = batch_idx * self.trainer.world_size + self.global_rank
+        digest = hashlib.sha256(repr((self.recipe.seed, self.current_epoch, place)).encode())
+        torch.manual_seed(int.from_bytes(digest.digest()[:6], "little"))
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
+        """Tensors, also of a batch that came as arrays."""
+        pixels, targets, numbers = (torch.as_tensor(part) for part in batch)
+        return pixels, targets, numbers
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         pixels, targets, _ = batch
         images = _floats(pixels)
-        auxiliary = None
-        with torch.set_grad_enabled(not self._frozen):
-            seen = self.model.prepare(images)
-            if self.recipe.aux and getattr(self.model.head, "auxiliary", None) is not None:
-                features, auxiliary = self.model.backbone.with_aux(seen)
-            else:
-                features = self.model.backbone(seen)
-        logits, _ = self.model.read(features)
-        value = self.loss(logits.float(), targets)
-        if auxiliary is not None:
-            extra = self.model.head.auxiliary_logits(auxiliary)  # type: ignore[attr-defined]
-            value = value + self.recipe.aux * self.loss(extra.float(), targets)
-        self.log("train/loss", value, on_step=True, on_epoch=True, batch_size=len(pixels))
-        return value
+        value = value_of(self.model, self.loss, self.recipe, images, targets, self._frozen)
+        if batch_idx % _LOOK == 0 or batch_idx + 1 == self.batches:
+            self._check_finite(value, f"batch {batch_idx + 1}")
+        self.log(
+            "train/loss", value, on_step=True, on_epoch=True, sync_dist=True, batch_size=len(pixels)
+        )
+        return value * self._share(batch_idx)
+
+    def _share(self, batch_idx: int) -> float:
+        """Lightning divides by the batches that a step is to be made from: the last step of an
+        epoch may be made from fewer.
+        """
+        if not self.batches:
+            return 1.0
+        first = batch_idx - batch_idx % self.accumulate
+        return self.accumulate / min(self.accumulate, self.batches - first)
+
+    def _check_finite(self, value: Tensor, where: str) -> None:
+        if not bool(torch.isfinite(value).all()):
+            recipe = self.recipe
+            raise HpazooError(
+                f"the training has diverged: the loss is no number any more in epoch "
+                f"{self.current_epoch + 1}, {where}; take a lower 'lr' (it is {recipe.lr:g}) and "
+                f"'body_lr' ({recipe.body_lr:g}), or a lower 'clip' "
+                f"({'none' if recipe.clip is None else format(recipe.clip, 'g')}), and look for "
+                "values that are no numbers in what the loss and the network do"
+            )
 
     def on_train_epoch_end(self) -> None:
         """Write all epochs so far, those before an interruption among them."""
         found = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-        wanted = {name.replace("_epoch", ""): value for name, value in found.items()}
-        row = {name: wanted[name] for name in _CURVES if name in wanted}
+        wanted = {name.removesuffix("_epoch"): value for name, value in found.items()}
+        row = {name: wanted[name] for name in _CURVES if math.isfinite(wanted.get(name, math.nan))}
         self.epochs.append({"epoch": self.current_epoch, **row})
         if self.trainer.is_global_zero:
             with replacing(self.curves) as temporary, temporary.open("w", newline="") as file:
-                table = csv.DictWriter(file, ["epoch", *_CURVES])
+                table = csv.DictWriter(file, ["epoch", *_CURVES], lineterminator="\n")
                 table.writeheader()
                 table.writerows(self.epochs)
+            if self.tell is not None:
+                self.tell(self)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the epoch that ends now is the last one."""
+        patience = self.recipe.patience
+        waited = 0 if self.best is None else self.current_epoch - self.best
+        return self.current_epoch + 1 >= self.recipe.epochs or (
+            patience is not None and waited >= patience
+        )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["epochs"] = self.epochs
+        answers = {}
+        if self.validated is not None:
+            answers = {k: torch.from_numpy(v) for k, v in self.validated._asdict().items()}
+        checkpoint[OURS] = {
+            "key": self.key,
+            "epochs": self.epochs,
+            "scores": self.scores,
+            "answers": answers,
+            "best": self.best,
+            "best_score": self._best_score,
+            "finished": self.finished,
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.epochs = list(checkpoint["epochs"])
+        state = checkpoint[OURS]
+        self.epochs = list(state["epochs"])
+        self.best, self._best_score = state["best"], state["best_score"]
 
     def on_validation_epoch_start(self) -> None:
         self._seen = []
@@ -126,12 +210,27 @@ class Learner(pl.LightningModule):
         self._seen = []
         numbers, targets, logits = (np.concatenate(part) for part in _from_all(mine))
         numbers, first = np.unique(numbers, return_index=True)
-        self.validated = Answers(numbers, logits[first])
-        loss = self.loss(torch.from_numpy(logits[first]), torch.from_numpy(targets[first]))
-        self.log("valid/loss", float(loss), rank_zero_only=False, sync_dist=False)
+        targets, logits = targets[first], logits[first]
+        self._check_finite(torch.from_numpy(logits), "answers for images left out")
+        self.validated = Answers(numbers, logits)
+        loss = self.loss(torch.from_numpy(logits), torch.from_numpy(targets))
+        self.scores = {"loss": float(loss)}
         if self.metric is not None:
-            score = _mean_value(self.metric, targets[first], logits[first])
-            self.log("valid/map", score, prog_bar=True, sync_dist=False)
+            score = _mean_value(self.metric, targets, logits)
+            if math.isfinite(score):
+                self.scores["map"] = score
+        for name, value in self.scores.items():
+            self.log(f"valid/{name}", value, sync_dist=False)
+        if self.recipe.patience is not None:
+            self._compare()
+
+    def _compare(self) -> None:
+        """By the score, or by the loss where no class has an image left out that shows it."""
+        score = self.scores.get("map", -self.scores["loss"])
+        if score > self._best_score:
+            self.best, self._best_score = self.current_epoch, score
+        if self.finished:
+            self.trainer.should_stop = True
 
 
 def _floats(pixels: Tensor) -> Tensor:
@@ -148,7 +247,7 @@ def _from_all(mine: list[np.ndarray]) -> list[list[np.ndarray]]:
 
 
 def _mean_value(metric: Metric, targets: np.ndarray, logits: np.ndarray) -> float:
-    """The metric's own value over images that were seen as a whole; 0 where no class can be."""
+    """The metric's own value over images that were seen as a whole; NaN where no class has any."""
     none = np.zeros((1, 0))
     fields = [
         Judged(
@@ -163,4 +262,4 @@ def _mean_value(metric: Metric, targets: np.ndarray, logits: np.ndarray) -> floa
         for index, (row, truth) in enumerate(zip(logits, targets, strict=True))
     ]
     values = metric.judge(fields).values()
-    return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
+    return float(np.nanmean(values)) if np.isfinite(values).any() else math.nan

@@ -1,4 +1,4 @@
-"""How fast which weights learn: groups of parameters, optimizers, schedules."""
+"""What is minimised, and how fast which weights learn: loss, optimizers, schedules, shares."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from hpazoo.errors import UsageError
+from hpazoo.losses import Loss
+from hpazoo.models import Model
 from hpazoo.recipe import Recipe
 
 RISE = 0.3
@@ -19,6 +22,47 @@ START = 1 / 25
 """... from this share of the highest rate; Smith and Topin 2017, arXiv:1708.07120, as in torch."""
 END = 1e-4
 """Share of the highest rate at the end of `one-cycle`; of `cosine`, 0."""
+
+
+def value_of(
+    model: Model, loss: Loss, recipe: Recipe, images: Tensor, targets: Tensor, frozen: bool
+) -> Tensor:
+    """What a step makes smaller: the loss of a batch, and of the head's auxiliary part if any.
+
+    `images` (B, 4, h, w) are floating point in [0, 1]; `frozen`: nothing reaches the backbone.
+    """
+    auxiliary = None
+    with torch.set_grad_enabled(not frozen):
+        seen = model.prepare(images)
+        if recipe.aux and getattr(model.head, "auxiliary", None) is not None:
+            features, auxiliary = model.backbone.with_aux(seen)
+        else:
+            features = model.backbone(seen)
+    logits, _ = model.read(features)
+    value = loss(logits.float(), targets)
+    if auxiliary is not None:
+        extra = model.head.auxiliary_logits(auxiliary)  # type: ignore[attr-defined]
+        value = value + recipe.aux * loss(extra.float(), targets)
+    return value
+
+
+def share_of(recipe: Recipe, processes: int) -> tuple[int, int]:
+    """(batch size, batches that are added up) of each of several processes.
+
+    Steps are made from as many images as in one process: fewer batches are added up in each, and
+    only where these do not divide batches are smaller. UsageError where no way does.
+    """
+    images = recipe.batch_size * recipe.accumulate
+    if images % processes:
+        fewer = next(count for count in range(processes, 0, -1) if images % count == 0)
+        raise UsageError(
+            f"{processes} processes cannot share steps of {images} images evenly (batch_size "
+            f"{recipe.batch_size} x accumulate {recipe.accumulate}); give --processes {fewer}, or "
+            f"a recipe whose product {processes} divides"
+        )
+    each = images // processes
+    batch = next(size for size in range(recipe.batch_size, 0, -1) if each % size == 0)
+    return batch, each // batch
 
 
 def optimizer_of(model: nn.Module, recipe: Recipe) -> Optimizer:

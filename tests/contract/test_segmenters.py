@@ -11,6 +11,7 @@ from hpazoo.imageio import write_label_image
 from hpazoo.parameters import parameters_of
 from hpazoo.readers.synthetic import Synthetic
 from hpazoo.segmenters import segmenters
+from hpazoo.segmenters.whole_field import WholeField
 from tests.contract.names import built_in
 
 OPTIONS = {
@@ -70,7 +71,8 @@ class TestSegmenter:
             assert labels.shape == field.shape
             assert labels.dtype == np.int32
             assert labels.min() >= 0
-            assert (labels.max() == 0) == (field.id == "empty")
+            whole = isinstance(segmenter, WholeField)
+            assert (labels.max() == 0) == (field.id == "empty" and not whole)
 
     def test_repeats_itself_and_keeps_the_field(self, segmenter, fields):
         before = fields[0].pixels.copy()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
+import dataclasses
 import re
-import shlex
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import pytest
@@ -18,70 +15,25 @@ import yaml
 
 import hpazoo
 from hpazoo.classes import class_list, has_map, lost_in_map
-from hpazoo.cli import main
 from hpazoo.cli.run_command import command as run_command
 from hpazoo.readers import readers
+from hpazoo.recipe import Recipe
+from hpazoo.registry import KINDS
+from hpazoo.runner.stages import STAGES
 from hpazoo.spec import load
+from hpazoo.spec.catalog import descriptions
 from hpazoo.spec.strict_yaml import plain_scalar
+from tests.docs.pages import DOCS, Block, blocks_of, cli, commands, files_of, shows, where
 
-TEXT = (Path(__file__).parents[2] / "docs" / "writing-specs.md").read_text(encoding="utf-8")
-HOME = "/home/me"
-
-
-class Block(NamedTuple):
-    line: int
-    mark: str
-    language: str
-    text: str
-    after: str
+TEXT = (DOCS / "writing-specs.md").read_text(encoding="utf-8")
 
 
-def found() -> list[Block]:
-    """Blocks of the page, each with its mark and with the block that follows at once."""
-    pattern = re.compile(r"(?:<!-- (.+?) -->\n)?^```(\w+)\n(.*?)^```\n", re.M | re.S)
-    blocks = []
-    for match in pattern.finditer(TEXT):
-        follower = pattern.match(TEXT, match.end())
-        line = TEXT.count("\n", 0, match.start(2)) + 1
-        after = follower[3] if follower else ""
-        blocks.append(Block(line, match[1] or "", match[2], match[3], after))
-    return blocks
-
-
-BLOCKS = found()
+BLOCKS = blocks_of(TEXT)
 SPECS = [b for b in BLOCKS if b.language == "yaml" and b.mark not in ("invalid", "workflow")]
 INVALID = [b for b in BLOCKS if b.mark == "invalid"]
 CONSOLE = [b for b in BLOCKS if b.language == "console"]
 (WORKFLOW,) = [b for b in BLOCKS if b.mark == "workflow"]
-FILES = {b.mark.removeprefix("file: "): b.text for b in BLOCKS if b.mark.startswith("file: ")}
-
-
-def where(block: Block) -> str:
-    return f"line-{block.line}"
-
-
-def cli(words: list[str]) -> tuple[int, str]:
-    """Exit code and all that was said of a command, in this process."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        try:
-            main(words[1:])
-        except SystemExit as end:
-            code = end.code
-    assert isinstance(code, int)
-    return code, said.getvalue().replace(str(Path.cwd()), HOME)
-
-
-def plain(text: str) -> list[str]:
-    """Rows to compare: processors round differently, so numbers are left out."""
-    return [re.sub(r"\d+(\.\d+)?", "#", row.rstrip()) for row in text.strip().splitlines()]
-
-
-def commands(block: Block) -> list[tuple[list[str], str]]:
-    """(words, output shown) of each line of a console block that begins with `$`."""
-    parts = re.split(r"^\$ ", block.text, flags=re.M)[1:]
-    lines = [part.partition("\n") for part in parts]
-    return [(shlex.split(line), shown) for line, _, shown in lines]
+FILES = files_of(BLOCKS)
 
 
 def merged(fragment: str) -> str:
@@ -173,11 +125,7 @@ def test_commands(block: Block) -> None:
             load(given["spec"], settings=given["settings"], images=given["images"])
             continue
         code, said = cli(words)
-        rows, wanted = plain(said), plain(shown)
-        if wanted and wanted[-1] == "...":
-            wanted.pop()
-            rows = rows[: len(wanted)]
-        assert rows == wanted
+        assert shows(said, shown), said
 
 
 def test_the_workflow() -> None:

@@ -1,0 +1,71 @@
+"""From light to four 8-bit channels: optics, off-target signal, photons, export."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from hpazoo.readers._drawing import Rng
+from hpazoo.readers._hierarchy import Antibody, Plate
+from hpazoo.readers._textures import smooth, static
+
+_PHOTONS = 220.0
+_READ_NOISE = 3 / 255
+_FLOOR = 0.4  # light that 255 stands for at least; else empty channels become bright noise
+_TOP = 0.999
+_OUT_OF_FOCUS = 16  # px at 512
+
+
+def photograph(rng: Rng, light: np.ndarray, plate: Plate, antibody: Antibody) -> np.ndarray:
+    """Light (4, H, W) float32 -> (4, H, W) uint8, each channel scaled by its own percentile."""
+    size = light.shape[1]
+    unit = size / 512
+    pixels = np.empty(light.shape, np.uint8)
+    for channel in range(4):
+        seen = _optics(light[channel], plate, unit)
+        if channel == 1:
+            seen += _off_target(rng, seen.shape, antibody, unit)
+        seen += np.float32(plate.background)
+        seen *= np.float32(plate.gains[channel])
+        # Poisson counts of this size are normal to within the read noise, and far cheaper.
+        deviation = np.sqrt(seen * np.float32(1 / _PHOTONS) + np.float32(_READ_NOISE**2))
+        deviation *= static(rng, seen.shape)
+        seen += deviation
+        some = seen[::3, ::3].ravel()
+        rank = int(_TOP * (some.size - 1))
+        top = max(float(np.partition(some, rank)[rank]), _FLOOR)
+        low = float(plate.background * plate.gains[channel])
+        seen -= np.float32(low)
+        np.maximum(seen, 0, out=seen)
+        cv2.convertScaleAbs(seen, pixels[channel], 255 / (top - low))
+    return pixels
+
+
+def _optics(light: np.ndarray, plate: Plate, unit: float) -> np.ndarray:
+    """Blur by the optics, and haze from above and below the plane."""
+    sigma = plate.blur * unit
+    width = 2 * int(np.ceil(2.5 * sigma)) + 1
+    sharp = cv2.GaussianBlur(light, (width, width), sigma)
+    side = max(light.shape[0] // max(round(_OUT_OF_FOCUS * unit / 2), 1), 2)
+    small = cv2.resize(light, (side, side), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), 2)
+    haze = cv2.resize(small, light.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return cv2.addWeighted(sharp, 1 - plate.haze, haze, plate.haze, 0)
+
+
+def _off_target(
+    rng: Rng, shape: tuple[int, int], antibody: Antibody, unit: float
+) -> np.ndarray:
+    """What the antibody shows anywhere: waves or noise, at its level."""
+    if antibody.waves is None:
+        found = smooth(rng, shape, antibody.grain * unit) * np.float32(0.33 * antibody.off_target)
+    else:
+        turns = 2 * np.pi / 512 / unit * np.array(antibody.waves)[:, None]
+        rows, columns = turns * np.arange(shape[0]) + rng.uniform(0, 2 * np.pi, (2, 1))
+        rows, columns = rows.astype(np.float32), columns.astype(np.float32)
+        level = np.float32(0.5 * antibody.off_target)
+        # The sine of a sum, as two products of rows by columns.
+        found = np.outer(np.sin(rows) * level, np.cos(columns))
+        found += np.outer(np.cos(rows) * level, np.sin(columns))
+    found += np.float32(0.5 * antibody.off_target)
+    return np.maximum(found, 0, out=found)
