@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from hpazoo.augmentations import Example, augmentations
+from hpazoo.augmentations._window import placed, window
 from hpazoo.classes import ClassList
 from hpazoo.parameters import Range
 
@@ -38,20 +39,9 @@ class Crop:
         """(4, h, w) -> (4, size, size); the same labels."""
         shape = example.pixels.shape[1:]
         side = self.size or _two_thirds(max(shape))
-        y, x = (int(rng.integers(min(0, n - side), max(0, n - side) + 1)) for n in shape)
+        y, x = placed(shape, side, rng)
         return example._replace(pixels=window(example.pixels, y, x, side))
 
 
 def _two_thirds(longer: int) -> int:
     return longer * 2 // (3 * _STEP) * _STEP or min(longer, _STEP)
-
-
-def window(pixels: np.ndarray, y: int, x: int, side: int) -> np.ndarray:
-    """The square of an image (C, H, W) that begins at (y, x), zero outside of it."""
-    part = pixels[:, max(0, y) : max(0, y + side), max(0, x) : max(0, x + side)]
-    if part.shape[1:] == (side, side):
-        return np.ascontiguousarray(part)
-    out = np.zeros((len(pixels), side, side), pixels.dtype)
-    top, left = max(0, -y), max(0, -x)
-    out[:, top : top + part.shape[1], left : left + part.shape[2]] = part
-    return out

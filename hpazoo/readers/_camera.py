@@ -1,4 +1,4 @@
-"""From light to four 8-bit channels: optics, off-target signal, photons, export."""
+"""From light to four 8-bit channels: optics, photons, export."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from hpazoo.readers._drawing import Rng
-from hpazoo.readers._hierarchy import Antibody, Plate
-from hpazoo.readers._textures import smooth, static
+from hpazoo.readers._hierarchy import Plate
+from hpazoo.readers._textures import static
 
 _PHOTONS = 220.0
 _READ_NOISE = 3 / 255
@@ -16,15 +16,13 @@ _TOP = 0.999
 _OUT_OF_FOCUS = 16  # px at 512
 
 
-def photograph(rng: Rng, light: np.ndarray, plate: Plate, antibody: Antibody) -> np.ndarray:
+def photograph(rng: Rng, light: np.ndarray, plate: Plate) -> np.ndarray:
     """Light (4, H, W) float32 -> (4, H, W) uint8, each channel scaled by its own percentile."""
     size = light.shape[1]
     unit = size / 512
     pixels = np.empty(light.shape, np.uint8)
     for channel in range(4):
         seen = _optics(light[channel], plate, unit)
-        if channel == 1:
-            seen += _off_target(rng, seen.shape, antibody, unit)
         seen += np.float32(plate.background)
         seen *= np.float32(plate.gains[channel])
         # Poisson counts of this size are normal to within the read noise, and far cheaper.
@@ -51,21 +49,3 @@ def _optics(light: np.ndarray, plate: Plate, unit: float) -> np.ndarray:
     small = cv2.GaussianBlur(small, (0, 0), 2)
     haze = cv2.resize(small, light.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return cv2.addWeighted(sharp, 1 - plate.haze, haze, plate.haze, 0)
-
-
-def _off_target(
-    rng: Rng, shape: tuple[int, int], antibody: Antibody, unit: float
-) -> np.ndarray:
-    """What the antibody shows anywhere: waves or noise, at its level."""
-    if antibody.waves is None:
-        found = smooth(rng, shape, antibody.grain * unit) * np.float32(0.33 * antibody.off_target)
-    else:
-        turns = 2 * np.pi / 512 / unit * np.array(antibody.waves)[:, None]
-        rows, columns = turns * np.arange(shape[0]) + rng.uniform(0, 2 * np.pi, (2, 1))
-        rows, columns = rows.astype(np.float32), columns.astype(np.float32)
-        level = np.float32(0.5 * antibody.off_target)
-        # The sine of a sum, as two products of rows by columns.
-        found = np.outer(np.sin(rows) * level, np.cos(columns))
-        found += np.outer(np.cos(rows) * level, np.sin(columns))
-    found += np.float32(0.5 * antibody.off_target)
-    return np.maximum(found, 0, out=found)

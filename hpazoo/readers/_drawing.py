@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -20,7 +20,7 @@ class Cell:
     `mask`, `nucleus`, `nucleoli` are bool; `depth` is the distance to the nucleus's edge inside it,
     `away` the distance from the nucleus, `edge` the distance to the cell's own edge (float32).
     Points are (x, y); `spots` (k, 2) are the centres of nucleoli. `radius` and `nucleus_radius` are
-    means over all directions; `unit` is how many px stand for one px of a 512 px field.
+    means over all directions, `reach` is how far from the nucleus the ER extends; `unit` is how many px stand for one px of a 512 px field.
     """
 
     mask: np.ndarray
@@ -35,6 +35,7 @@ class Cell:
     axis: float
     radius: float
     nucleus_radius: float
+    reach: float
     unit: float
     mitotic: bool
     red: np.ndarray | None = None
@@ -48,6 +49,23 @@ class Cell:
         """Direction from the nucleus to the centrosome, in radians."""
         x, y = self.centrosome - self.centre
         return float(np.arctan2(y, x))
+
+    def crop(self, box: tuple[slice, slice]) -> Cell:
+        """The part of it in a box of the crop."""
+        corner = np.array([box[1].start, box[0].start])
+        return replace(
+            self,
+            mask=self.mask[box],
+            nucleus=self.nucleus[box],
+            nucleoli=self.nucleoli[box],
+            spots=self.spots - corner,
+            depth=self.depth[box],
+            away=self.away[box],
+            edge=self.edge[box],
+            centre=self.centre - corner,
+            centrosome=self.centrosome - corner,
+            red=None if self.red is None else self.red[box],
+        )
 
 
 def stroke(
@@ -90,11 +108,14 @@ def places(rng: Rng, where: np.ndarray, count: int, apart: float) -> np.ndarray:
     height, width = where.shape
     across, down = max(int(width / apart), 1), max(int(height / apart), 1)
     # Points of a grid, each shaken by less than half its mesh, keep their distance at no cost.
-    grid = np.stack(np.meshgrid(np.arange(across), np.arange(down)), 2).reshape(-1, 2)
-    points = (grid + rng.uniform(0.2, 0.8, grid.shape)) * (width / across, height / down)
+    points = 0.2 + 0.6 * rng.random((down, across, 2))
+    points[..., 0] += np.arange(across)
+    points[..., 1] += np.arange(down)[:, None]
+    points = points.reshape(-1, 2) * (width / across, height / down)
     pixels = points.astype(int)
     inside = points[where[pixels[:, 1], pixels[:, 0]]]
-    return np.asarray(rng.permutation(inside)[:count])
+    rng.shuffle(inside)
+    return inside[:count]
 
 
 def wander(

@@ -87,7 +87,8 @@ class Plate:
     `size` and `nucleus` are factors of a cell's radius, `elongation` the ratio of its axes,
     `crowding` how near cells come to each other, `spread` how far they grow into free space,
     `lobes` how uneven nuclei are. `gains` (4,) scale the light of the channels, `blur` is the sigma
-    of the optics, `haze` the share of light that is out of focus, `cortex` how far the ER reaches.
+    of the optics, `haze` the share of light that is out of focus, `reach` how far the
+    ER extends, in radii of the cell.
     """
 
     size: float
@@ -101,7 +102,7 @@ class Plate:
     blur: float
     background: float
     haze: float
-    cortex: float
+    reach: float
 
 
 @dataclass(frozen=True)
@@ -121,20 +122,20 @@ class Antibody:
 
 
 def draw_plate(rng: Rng) -> Plate:
-    fewest = int(rng.integers(6, 10))
+    fewest = int(rng.integers(7, 11))
     return Plate(
         size=rng.uniform(0.85, 1.2),
         nucleus=rng.uniform(0.36, 0.48),
         elongation=rng.uniform(1, 1.45),
         cells=(fewest, fewest + 3),
         crowding=rng.uniform(0.58, 0.68),
-        spread=rng.uniform(1.0, 1.3),
-        lobes=rng.uniform(0.01, 0.05),
+        spread=rng.uniform(1.0, 1.35),
+        lobes=rng.uniform(0.01, 0.065),
         gains=np.exp(rng.normal(0, 0.25, 4)),
         blur=rng.uniform(0.7, 1.3),
         background=rng.uniform(0.01, 0.04),
         haze=rng.uniform(0.03, 0.1),
-        cortex=rng.uniform(0.3, 0.45),
+        reach=rng.uniform(0.32, 0.55),
     )
 
 

@@ -13,7 +13,7 @@ from hpazoo.readers._hierarchy import Plate
 
 _RADIUS = 66.0  # px of a 512 px field; cells of the atlas measure about 140 px across at this scale
 _SIDE = 512.0
-_BEYOND = 45.0  # cells begin up to here outside of the field
+_BEYOND = 22.0  # cells begin up to here outside of the field
 _DIRECTIONS = 1024
 _WAVES = 8
 _TRIES = 140
@@ -68,14 +68,15 @@ def lay_out(rng: Rng, plate: Plate, spindles: bool) -> list[Outline]:
     count = len(found)
     x, y, radius, turn, mitotic = np.array(found, np.float32).T
     divides = mitotic > 0
-    stretch = np.where(divides, 1, plate.elongation * _normal(rng, count, 0.12, exp=True))
+    stretch = np.where(divides, 1, plate.elongation * _normal(rng, count, 0.2, exp=True))
     falling = 1 / _NUMBERS
-    uneven = _normal(rng, (count, 2, _WAVES), 0.13) * falling * np.where(divides, 0.2, 1)[:, None, None]
+    uneven = _normal(rng, (count, 2, _WAVES), 0.13) * falling**1.25
+    uneven *= np.where(divides, 0.2, 1)[:, None, None]
     wall = _ellipse(turn, stretch) * _waves(uneven) * (radius * plate.spread)[:, None]
     # Large cells have relatively small nuclei.
     mean = _RADIUS * plate.size
     size = plate.nucleus * mean * (radius / mean) ** 0.6
-    lobes = _normal(rng, (count, 2, _WAVES), plate.lobes) * np.sqrt(falling) * (falling < 1)
+    lobes = _normal(rng, (count, 2, _WAVES), 1.8 * plate.lobes) * falling * (falling < 1)
     rim = _ellipse(turn, np.sqrt(stretch) * 1.1) * _waves(lobes) * size[:, None]
     # The metaphase plate, seen from its side.
     plates = _ellipse(turn + np.pi / 2, np.full(count, 2.8)) * 0.37 * radius[:, None]
@@ -195,7 +196,7 @@ def poles(
         turns = turn + np.arange(1 if outline.mitotic else 8) * 2.4
         near, far = (around(outline.centre, turns, reach + more) for more in (0, _MARGIN))
         pixels = (np.stack([near, far]) * unit + pad).astype(int)
-        y, x = np.clip(pixels[..., 1], 0, len(labels) - 1), np.clip(pixels[..., 0], 0, len(labels) - 1)
+        x, y = np.clip(pixels, 0, len(labels) - 1).transpose(2, 0, 1)
         own = (labels[y, x] == number).all(axis=0)
         found.append(near[int(own.argmax())])
     return found

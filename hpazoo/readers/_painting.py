@@ -8,20 +8,23 @@ import cv2
 import numpy as np
 
 from hpazoo.readers._drawing import Cell, Rng, places
-from hpazoo.readers._hierarchy import Seeded
+from hpazoo.readers._hierarchy import Antibody, Seeded
 from hpazoo.readers._layout import Patch, rasterise
 from hpazoo.readers._patterns import (
+    NUCLEAR,
     PATTERNS,
+    asters,
     chromatin,
     diffuse,
     endoplasmic_reticulum,
     filaments,
-    mitotic_spindle,
 )
 from hpazoo.readers._scene import Drawn, Scene
+from hpazoo.readers._textures import smooth
 
 _PAD = 12  # px at 512 around the field, so that what lies just outside blurs into it
 _FAINT = 0.035  # protein that is nowhere in particular
+_OUTSIDE = np.float32(0.3)  # share of the off-target signal between cells
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,12 @@ def paint(scene: Scene, size: int, seeded: Seeded) -> Painted:
             continue
         rng = seeded(number)
         mask = labels[patch.where] == number
-        cell = _cell(rng, drawn, patch, mask, edges[patch.where], unit, pad)
+        cell = _cell(rng, scene, drawn, patch, mask, edges[patch.where], unit, pad)
         _add(rng, scene, drawn, cell, [channel[patch.where] for channel in canvas])
         nuclei[patch.where][cell.nucleus] = number
+    off_target = _off_target(seeded(0), labels.shape, scene.antibody, unit)
+    off_target *= _OUTSIDE + (1 - _OUTSIDE) * (labels > 0)
+    canvas[1] += off_target
     inner = slice(pad, pad + size)
     ids = np.array([0, *(cell.id for cell in scene.cells)], np.int32)
     return Painted(
@@ -58,22 +64,57 @@ def paint(scene: Scene, size: int, seeded: Seeded) -> Painted:
 
 def _add(rng: Rng, scene: Scene, drawn: Drawn, cell: Cell, layers: list[np.ndarray]) -> None:
     """Add a cell to its patch of the four channels."""
-    red = mitotic_spindle(cell, rng) + np.float32(0.15) if cell.mitotic else filaments(cell, rng)
+    brush = asters if cell.mitotic else filaments
+    red = brush(cell, rng)
     cell = replace(cell, red=red)
+    core = _core(cell)
+    inner = cell.crop(core)
+    blue = np.zeros(cell.shape, np.float32)
+    blue[core] = chromatin(inner, rng)
     green = np.full(cell.shape, _FAINT, np.float32)
     level = scene.antibody.intensity * drawn.level
     for name in drawn.shown:
-        green = np.maximum(green, PATTERNS[name](cell, rng) * level)
+        place, part = (green[core], inner) if name in NUCLEAR else (green, cell)
+        np.maximum(place, PATTERNS[name](part, rng) * level, out=place)
     if drawn.dissolved:
-        green = np.maximum(green, diffuse(cell, rng) * level)
+        np.maximum(green, diffuse(cell, rng) * level, out=green)
     # Each structure ends with its cell: a neighbour's signal would be a wrong label. Cells are thin
     # at their rim.
     own = cell.mask.astype(np.float32)
-    thin = np.minimum(cell.edge * (1 / (2.5 * cell.unit)), 1) * own
-    parts = (red, green, chromatin(cell, rng), endoplasmic_reticulum(cell, rng))
+    thin = np.minimum(0.3 + cell.edge * (0.7 / (3 * cell.unit)), 1) * own
     strength = np.exp(rng.normal(0, 0.22, 4)).tolist()
+    strength[1] = 1.0  # the protein's level varies already
+    parts = (red, green, blue, endoplasmic_reticulum(cell, rng))
     for layer, part, shape, level in zip(layers, parts, (thin, own, own, thin), strength, strict=True):
-        layer += part * shape * (1 if layer is layers[1] else level)
+        part = part * shape
+        part *= level
+        layer += part
+
+
+def _core(cell: Cell) -> tuple[slice, slice]:
+    """Box of the nucleus and a little more."""
+    reach = 1.6 * cell.nucleus_radius + 6 * cell.unit
+    x, y = cell.centre.tolist()
+    return tuple(
+        slice(min(max(int(at - reach), 0), length - 1), max(int(at + reach) + 1, 1))
+        for at, length in zip((y, x), cell.shape, strict=True)
+    )
+
+
+def _off_target(rng: Rng, shape: tuple[int, int], antibody: Antibody, unit: float) -> np.ndarray:
+    """What the antibody shows anywhere (h, w) float32: waves or noise, at its level."""
+    level = np.float32(antibody.off_target)
+    if antibody.waves is None:
+        found = smooth(rng, shape, antibody.grain * unit) * (level / 3)
+    else:
+        turns = 2 * np.pi / 512 / unit * np.array(antibody.waves)[:, None]
+        phase = rng.uniform(0, 2 * np.pi, (2, 1))
+        rows, columns = (turns * np.arange(shape[0]) + phase).astype(np.float32)
+        # The sine of a sum, as two products of rows by columns.
+        found = np.outer(np.sin(rows) * (level / 2), np.cos(columns))
+        found += np.outer(np.cos(rows) * (level / 2), np.sin(columns))
+    found += level / 2
+    return np.maximum(found, 0, out=found)
 
 
 def _edges(labels: np.ndarray) -> np.ndarray:
@@ -85,6 +126,7 @@ def _edges(labels: np.ndarray) -> np.ndarray:
 
 def _cell(
     rng: Rng,
+    scene: Scene,
     drawn: Drawn,
     patch: Patch,
     mask: np.ndarray,
@@ -120,6 +162,7 @@ def _cell(
         outline.axis,
         outline.radius * unit,
         outline.nucleus * unit,
+        scene.plate.reach * outline.radius * unit,
         unit,
         outline.mitotic,
     )

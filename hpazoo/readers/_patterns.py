@@ -65,7 +65,7 @@ def bodies(cell: Cell, rng: Rng) -> np.ndarray:
 def endoplasmic_reticulum(cell: Cell, rng: Rng) -> np.ndarray:
     """Mesh around the nucleus, thinning outwards; also what the yellow channel shows."""
     mesh = texture(rng, "mesh", cell.shape, cell.unit)
-    reach = np.exp(cell.away * (-1 / (0.36 * cell.radius)))
+    reach = np.exp(cell.away * (-1 / cell.reach))
     # The envelope of the nucleus is part of it.
     rim = np.exp(np.square(cell.depth * (1 / cell.unit)) * -0.5) * 0.55
     return np.where(cell.nucleus, np.maximum(rim, 0.1), (0.1 + 0.95 * mesh) * reach)
@@ -124,29 +124,37 @@ def filaments(cell: Cell, rng: Rng) -> np.ndarray:
     # Half begins elsewhere in the cytoplasm, as released microtubules do.
     free = places(rng, cell.mask & ~cell.nucleus, count // 2, 9 * cell.unit)
     start[: 2 * len(free) : 2] = free
-    paths = wander(rng, start, heading, 1.9 * cell.radius, 0.035, 5 * cell.unit)
+    paths = wander(rng, start, heading, 1.9 * cell.radius, 0.055, 5 * cell.unit)
     fibres = stroke(cell.shape, paths, 1.2 * cell.unit, 0.5)
     net = texture(rng, "fibres", cell.shape, cell.unit)
     near = np.exp(cell.away * (-1 / (0.8 * cell.radius)))
-    net = (fibres * 0.6 + net * 0.6 + 0.08) * near
+    net = (fibres * 0.55 + net * 0.75 + 0.08) * near
     return np.where(cell.nucleus, 0.22 * net, net)
 
 
 def mitotic_spindle(cell: Cell, rng: Rng) -> np.ndarray:
-    """Fibres from two poles towards the plate between them."""
+    """Fibres bent from two poles to the plate between them, in a haze of others."""
+    count = 9
     along = np.array([np.cos(cell.axis), np.sin(cell.axis)])
     side = np.array([-along[1], along[0]])
     reach = float(np.hypot(*(cell.centrosome - cell.centre)))
-    spread = np.linspace(-0.55, 0.55, 7)[:, None] + rng.normal(0, 0.03, (7, 1))
-    end = cell.centre + side * spread * cell.radius
+    spread = np.linspace(-0.5, 0.5, count) + rng.normal(0, 0.02, count)
+    # Along a fibre, 0 at the pole and 1 at the plate: how far out, and how far from the pole.
+    way = np.linspace(0, 1, 7)[:, None]
+    out = np.outer(np.sin(way * np.pi / 2), spread * cell.radius)[..., None] * side
+    paths = np.concatenate(
+        [cell.centre + out + (pole * reach * (1 - way) * along)[:, None] for pole in (-1, 1)], 1
+    ).transpose(1, 0, 2)
+    fibres = stroke(cell.shape, paths, 1.6 * cell.unit, 0.6)
+    haze = cv2.blur(fibres, (2 * round(3 * cell.unit) + 1,) * 2)
     poles = np.stack([cell.centre + pole * along * reach for pole in (-1, 1)])
-    paths = [
-        np.stack([np.broadcast_to(tip, end.shape), (tip + end) / 2 + 0.4 * (end - cell.centre), end])
-        for tip in poles
-    ]
-    paths_of = np.concatenate(paths, axis=1).transpose(1, 0, 2)
-    spindle = 0.85 * stroke(cell.shape, paths_of, 2.4 * cell.unit, 0.8)
-    return np.maximum(spindle, dots(cell.shape, poles, [3.5 * cell.unit] * 2))
+    ends = dots(cell.shape, poles, [3.5 * cell.unit] * 2)
+    return np.maximum(0.5 * fibres + 0.6 * haze, 0.8 * ends)
+
+
+def asters(cell: Cell, rng: Rng) -> np.ndarray:
+    """What the red channel shows of a dividing cell: its spindle, and tubulin all over."""
+    return 0.75 * mitotic_spindle(cell, rng) + np.float32(0.13)
 
 
 def centrosome(cell: Cell, rng: Rng) -> np.ndarray:
@@ -163,10 +171,10 @@ def plasma_membrane(cell: Cell, rng: Rng) -> np.ndarray:
 def mitochondria(cell: Cell, rng: Rng) -> np.ndarray:
     """Short bent rods, crowded around the nucleus."""
     where = (cell.away > 0) & (cell.away < 0.75 * cell.radius) & (cell.edge > 3 * cell.unit)
-    start = places(rng, where, 260, 6.5 * cell.unit)
+    start = places(rng, where, 260, 7.5 * cell.unit)
     heading = rng.uniform(0, 2 * np.pi, len(start))
-    paths = wander(rng, start, heading, 7 * cell.unit, 0.15, 3.5 * cell.unit)
-    return np.where(cell.nucleus, 0, stroke(cell.shape, paths, 2.6 * cell.unit, 0.5))
+    paths = wander(rng, start, heading, 10 * cell.unit, 0.3, 2.5 * cell.unit)
+    return np.where(cell.nucleus, 0, stroke(cell.shape, paths, 2.4 * cell.unit, 0.4))
 
 
 def aggresome(cell: Cell, rng: Rng) -> np.ndarray:
@@ -200,7 +208,7 @@ def diffuse(cell: Cell, rng: Rng) -> np.ndarray:
 def chromatin(cell: Cell, rng: Rng) -> np.ndarray:
     """What the blue channel shows: DNA with dark nucleoli, a dense plate in mitosis."""
     if cell.mitotic:
-        return _inside(cell) * np.float32(1.1)
+        return _inside(cell) * np.float32(0.95)
     grain = 0.55 + 0.13 * texture(rng, "grain", cell.shape, cell.unit)
     dark = 1 - 0.62 * _soft(cell.nucleoli, 1.5 * cell.unit)
     return _clip(grain, 0.15, 1) * dark * _inside(cell)
@@ -212,7 +220,8 @@ def _inside(cell: Cell) -> np.ndarray:
 
 
 def _soft(mask: np.ndarray, sigma: float) -> np.ndarray:
-    return cv2.GaussianBlur(mask.astype(np.float32), (0, 0), sigma)
+    width = 2 * int(np.ceil(2 * sigma)) + 1
+    return cv2.GaussianBlur(mask.astype(np.float32), (width, width), sigma)
 
 
 def _clip(values: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -242,7 +251,10 @@ PATTERNS: dict[str, Pattern] = {
 }
 """By class name, in the order of `hpa-2021`."""
 
+NUCLEAR = frozenset(list(PATTERNS)[:6])
+"""Locations that lie in the nucleus altogether."""
+
 INTERPHASE_ONLY = frozenset(
-    [*list(PATTERNS)[:6], "Golgi apparatus", "Intermediate filaments", "Centrosome", "Aggresome"]
+    [*NUCLEAR, "Golgi apparatus", "Intermediate filaments", "Centrosome", "Aggresome"]
 )
 """Organelles that dissolve in mitosis."""

@@ -87,7 +87,7 @@ def _fibres(rng: Rng) -> np.ndarray:
     sheets = np.zeros((_SIDE, _SIDE), np.float32)
     for level in (0.55, 0.45, 0.35, 0.3):
         start = rng.uniform(-80, _SIDE + 80, (2000, 2))
-        paths = wander(rng, start, rng.uniform(0, 2 * np.pi, 2000), 130, 0.07, 5)
+        paths = wander(rng, start, rng.uniform(0, 2 * np.pi, 2000), 130, 0.09, 5)
         points = np.rint(paths * 16).astype(np.int32)
         sheet = np.zeros((_SIDE, _SIDE), np.uint8)
         cv2.polylines(sheet, list(points), False, 255, 1, cv2.LINE_AA, shift=4)

@@ -122,7 +122,7 @@ class Synthetic:
         scene = self._scene(place)
         painted = self._paint(place, scene)
         rng = self._rng(4, *place[:3])
-        pixels = photograph(rng, painted.light, scene.plate, scene.antibody)
+        pixels = photograph(rng, painted.light, scene.plate)
         digest = hashlib.sha256(pixels)
         digest.update(painted.masks.astype(np.uint8))
         return Field(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,21 +16,22 @@ from hpazoo.checkpoints import sha256
 from hpazoo.checkpoints.cache.store import local_files
 from hpazoo.checkpoints.cards import find_card
 from hpazoo.classes import class_list
-from hpazoo.errors import HpazooError
+from hpazoo.errors import HpazooError, UsageError
 from hpazoo.losses import losses
 from hpazoo.paths import user_path
-from hpazoo.readers import without_labels
 from hpazoo.recipe import IMAGENET, NO_START
-from hpazoo.registry import loaded_files
+from hpazoo.registry import SESSION, loaded_files
+from hpazoo.runner.embedding import files_of_embeddings, vectors
 from hpazoo.runner.folder import RunFolder, digest
 from hpazoo.runner.options import Options, Settings
+from hpazoo.runner.plan import code_of
 from hpazoo.runner.preflight import weights_of
-from hpazoo.runner.progress import FieldProgress
+from hpazoo.runner.progress import FieldProgress, Telling
 from hpazoo.spec import Spec
 from hpazoo.spec.catalog import description
-from hpazoo.spec.resolution import Model, resolve
+from hpazoo.spec.resolution import Model
 from hpazoo.splitters import Split, splitters
-from hpazoo.training.embeddings import file_of_embeddings, read_embeddings, source_of_embeddings
+from hpazoo.training.embeddings import file_of_embeddings, source_of_embeddings
 from hpazoo.training.image_store import ImageStore, free_space
 from hpazoo.training.job import How, read_left_out
 from hpazoo.training.launch import Together
@@ -40,9 +41,8 @@ from hpazoo.training.split_stage import run_split, write_split
 from hpazoo.training.train import Start, Trained, Trainer, fill
 
 Json = dict[str, Any]
-Say = Callable[[str], None]
 
-_EMBEDDER = "embedder"
+_LEARNED_WITH = ("backbones", "heads", "losses", "augmentations")
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,18 @@ def to_train(spec: Spec, names: Sequence[str], data: Path) -> list[Model]:
 def prepare(
     spec: Spec, settings: Settings, models: Sequence[Model]
 ) -> tuple[Lesson | None, list[str]]:
-    """All that is learned from, and what of it is missing."""
+    """All that is learned from, and what of it is missing.
+
+    Besides these models one is trained whose embeddings the splitter takes, if need be.
+    """
     data = Path(settings.data)
     training = spec.resolved["training"]
     classes = class_list(spec.resolved["classes"])
-    missing = []
+    source = source_of_embeddings(training["splitter"])
+    if source in spec.models and source not in {model.name for model in models}:
+        more = [] if settings.random_weights else to_train(spec, [source], data)
+        models = sorted([*more, *models], key=lambda model: not _learns_groups(model))
+    missing = list(_of_session(spec)) if models else []
     starts = {}
     for model in models:
         try:
@@ -118,9 +125,9 @@ def prepare(
     sources = None
     try:
         splitters.build(training["splitter"], data)
-        source = file_of_embeddings(training["splitter"], data)
-        if source is not None and not source.is_file():
-            missing.append(f"embeddings: no file {source}")
+        file = file_of_embeddings(training["splitter"], data)
+        if file is not None and not file.is_file():
+            missing.append(f"embeddings: no file {file}")
         missing.extend(_embedder(spec, training["splitter"]))
         sources = gather(training["images"], classes, data)
     except HpazooError as error:
@@ -139,6 +146,17 @@ def _embedder(spec: Spec, splitter: Json) -> Iterator[str]:
             local_files(card)
         except HpazooError as error:
             yield f"embeddings: {error}"
+
+
+def _of_session(spec: Spec) -> Iterator[str]:
+    """Components that the process of a training would not know."""
+    for name, provider in code_of(spec).items():
+        if provider == SESSION and name.split("/")[0] in _LEARNED_WITH:
+            yield (
+                f"training: {name} was registered by this Python program, and a training runs in a "
+                "process of its own; write it into a file, and load that with --plugin or "
+                "hpazoo.load_file"
+            )
 
 
 def _start(model: Model, data: Path) -> Start:
@@ -172,7 +190,7 @@ class Teacher:
         before: Json,
         lesson: Lesson,
         together: Together,
-        say: Say,
+        say: Telling,
         quiet: bool,
     ) -> None:
         self.spec = spec
@@ -199,20 +217,40 @@ class Teacher:
     def go(self, until_split: bool) -> Learned:
         """Train what needs no folds, split, train the rest."""
         lesson = self.learned.lesson
-        for note in lesson.sources.notes:
-            self.say(note)
-        none = np.full(len(lesson.sources), -1)
+        self.together.check(self.settings.processes)
+        self._notes()
         groups = [model for model in lesson.models if _learns_groups(model)]
         source = source_of_embeddings(self.training["splitter"])
-        early = [m for m in groups if not until_split or m.name == source]
-        self._train(self._trainer(none), early)
+        first = [model for model in groups if model.name == source]
+        self._train(np.full(len(lesson.sources), -1), first)
         self._split(source)
         if until_split:
             return self.learned
         assert self.learned.split is not None
-        trainer = self._trainer(self.learned.split.fold)
-        self._train(trainer, [model for model in lesson.models if model not in groups])
+        rest = [model for model in lesson.models if model not in first]
+        self._train(self.learned.split.fold, rest)
         return self.learned
+
+    def _notes(self) -> None:
+        """What should be known before it takes hours."""
+        lesson, options = self.learned.lesson, self.options
+        for note in lesson.sources.notes:
+            self.say(note)
+        for model in lesson.models:
+            if model.checkpoint is not None:
+                self.say(f"model '{model.name}' is trained: no '{model.checkpoint}' is to be had")
+        if lesson.models and self.settings.limit is not None:
+            self.say(
+                f"the first {self.settings.limit} fields are predicted; a training takes all "
+                f"{len(lesson.sources)} images, whatever --limit says"
+            )
+        recipes = [name for name, model in self.spec.models.items() if model.recipe is not None]
+        if recipes and self.settings.random_weights:
+            self.say("nothing is trained, since --random-weights was asked for")
+        if options.reuse is not None and not (options.reuse / "models").is_dir():
+            raise UsageError(
+                f"--reuse {options.reuse}: no folder of a run that trained (no models/ in it)"
+            )
 
     def _trainer(self, fold: np.ndarray) -> Trainer:
         return Trainer(
@@ -225,10 +263,12 @@ class Teacher:
             self.together,
             self.say,
             self.options.reuse,
+            code_of(self.spec),
         )
 
-    def _train(self, trainer: Trainer, models: Sequence[Model]) -> None:
-        lesson = self.learned.lesson
+    def _train(self, fold: np.ndarray, models: Sequence[Model]) -> None:
+        """Train models on these folds; each is tried before the first of them begins."""
+        lesson, trainer = self.learned.lesson, self._trainer(fold)
         for model in models:
             trainer.check(model, lesson.starts[model.name])
         for size in sorted({model.input.size for model in models}):
@@ -242,17 +282,18 @@ class Teacher:
         """Files of all images at one size."""
         lesson = self.learned.lesson
         folder = self.options.cache or self.folder.path / "cache"
-        store = ImageStore(folder / "training-images", size)
-        needed, free = store.bytes_for(len(lesson.sources)), free_space(folder)
-        if needed > free and not (folder / "training-images" / str(size)).exists():
-            raise HpazooError(
-                f"{len(lesson.sources)} images at {size} px take up to {needed / 1e9:.1f} GB, but "
-                f"{folder} has only {free / 1e9:.1f} GB free; give another folder with --cache"
-            )
+        store = ImageStore(folder / "training-images", size, self.data)
         with ExitStack() as stack:
             bars: list[FieldProgress] = []
 
             def begin(count: int) -> None:
+                needed, free = store.bytes_for(count), free_space(folder)
+                if needed > free:
+                    raise HpazooError(
+                        f"{count} images at {size} px take up to {needed / 1e9:.1f} GB, but "
+                        f"{folder} has only {free / 1e9:.1f} GB free; give another folder with "
+                        "--cache"
+                    )
                 self.say(f"{count} images to be resized to {size} px, once, into {folder}")
                 bars.append(stack.enter_context(FieldProgress(count, self.quiet)))
 
@@ -265,6 +306,8 @@ class Teacher:
                 lambda image, why: bars[0].advance(image, why),
             )
         self.learned.aside |= aside
+        for image, why in aside.items():
+            self.folder.write_log(f"set aside {image}: {why}")
         if not files:
             first = next(iter(aside.values()))
             raise HpazooError(f"none of the {len(aside)} images to learn from can be read: {first}")
@@ -274,7 +317,15 @@ class Teacher:
         """Folds of the images, those of an earlier run where they were made from the same."""
         lesson, config = self.learned.lesson, self.training["splitter"]
         table, notes = lesson.sources.table, lesson.sources.notes
-        files = self._embeddings(source)
+        files = files_of_embeddings(
+            self.spec,
+            source,
+            self.learned.files,
+            self.data,
+            self.folder.path / "embeddings",
+            self.options,
+            self.say,
+        )
         named = [sha256(path) for path in _paths(config, self.data)]
         key = digest(
             *("split", hpazoo.__version__, version("umap-learn"), version("scikit-learn")),
@@ -289,7 +340,7 @@ class Teacher:
             return
         embeddings = None
         if files:
-            embeddings, more = self._vectors(files)
+            embeddings, more = vectors(files, lesson.sources)
             notes = (*notes, *more)
         self.learned.split, self.learned.report = run_split(
             lesson.sources.samples(embeddings), config, self.data, notes=notes
@@ -299,24 +350,6 @@ class Teacher:
         made = {path.name: sha256(path) for path in paths}
         self.learned.locked = {"key": key, "files": made}
 
-    def _vectors(self, files: Sequence[Path]) -> tuple[np.ndarray, list[str]]:
-        """Embeddings (N, d) of all images, from one file or from one per source; and notes."""
-        sources = self.learned.lesson.sources
-        ids = np.array(sources.table.ids, dtype=object)
-        if len(files) == 1:
-            values, notes = read_embeddings(files[0], sources.table.ids)
-            return values, list(notes)
-        found: list[tuple[np.ndarray, np.ndarray]] = []
-        notes_of_all: list[str] = []
-        for number, file in enumerate(files):
-            rows = np.flatnonzero(sources.reader_of == number)
-            if len(rows):
-                values, notes = read_embeddings(file, ids[rows].tolist())
-                found.append((rows, values))
-                notes_of_all += notes
-        rows, values = (np.concatenate(part) for part in zip(*found, strict=True))
-        return values[np.argsort(rows)], notes_of_all
-
     def _kept(self) -> bool:
         """Whether the files of the split are those of the lock."""
         files = self.before.get("files", {})
@@ -324,61 +357,6 @@ class Teacher:
         return bool(files) and all(
             path.is_file() and sha256(path) == files[name] for name, path in there.items()
         )
-
-    def _embeddings(self, source: str | None) -> list[Path]:
-        """Files with an embedding of each image; made by a run of its own where a model or a card
-        is named.
-        """
-        if source is None:
-            return []
-        file = file_of_embeddings(self.training["splitter"], self.data)
-        if file is not None:
-            return [file]
-        if source in self.spec.models:
-            model = dict(self.spec.resolved["models"][source])
-            trained = self.learned.files.get(source)
-            if trained:
-                model["checkpoint"] = str(trained[0].resolve())
-            elif source in {model.name for model in self.learned.lesson.models}:
-                raise HpazooError(
-                    f"the splitter takes embeddings of model '{source}', which is itself to be "
-                    "trained on the folds that come out; name one with weights, or with a loss "
-                    "that needs no folds ('arcface')"
-                )
-            model.pop("train", None)
-        else:
-            model = {"checkpoint": source}
-        return [
-            self._embedded(number, model, images)
-            for number, images in enumerate(self.training["images"])
-        ]
-
-    def _embedded(self, number: int, model: Json, images: Json) -> Path:
-        """Embeddings of the images of one source, by a run below this one's folder."""
-        from hpazoo.runner.run import run
-
-        data = {
-            "hpazoo": 1,
-            "classes": self.spec.resolved["classes"],
-            "images": without_labels(images),
-            "masks": "whole-field",
-            "models": {_EMBEDDER: model},
-            "members": [{"model": _EMBEDDER, "strategy": "whole-image", "name": _EMBEDDER}],
-            "outputs": ["embeddings"],
-        }
-        resolved, models, members = resolve(data, f"{self.spec.name}-embeddings-{number}")
-        spec = replace(
-            self.spec,
-            data=data,
-            resolved=resolved,
-            models=models,
-            members=members,
-            name=resolved["name"],
-        )
-        self.say(f"embeddings of the images of source {number + 1}")
-        out = self.folder.path / "embeddings" / str(number)
-        run(spec, out, replace(self.options, limit=None, profile=False), quiet=self.quiet)
-        return out / f"embeddings-{_EMBEDDER}.parquet"
 
 
 def _paths(config: Json, data: Path) -> Iterator[Path]:

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
     from hpazoo.training.kept import Kept
-    from hpazoo.training.learner import Learner
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
@@ -80,7 +79,6 @@ def _train(job: Job, samples: Samples, kept: Kept, last: Path | None, voice: Voi
     metric: Metric | None = None
     if not groups and check.ids:
         metric = metrics.build("image-map", job.class_list, Path())
-    telling = Telling(voice, recipe.epochs)
     learner = Learner(
         model,
         loss,
@@ -89,9 +87,8 @@ def _train(job: Job, samples: Samples, kept: Kept, last: Path | None, voice: Voi
         job.curves,
         key=job.key,
         accumulate=accumulate,
-        tell=telling.tell,
     )
-    trainer = _trainer(job, recipe, how, kept, telling, accumulate)
+    trainer = _trainer(job, recipe, how, kept, voice, accumulate)
     rank, processes = trainer.global_rank, trainer.world_size
     size = job.model["input"]["size"]
     train = loader(
@@ -111,15 +108,13 @@ def _train(job: Job, samples: Samples, kept: Kept, last: Path | None, voice: Voi
         train=False,
     )
     with in_words(job.name, recipe, size, min(batch, len(learn.ids))):
-        trainer.fit(
-            learner, train, valid if check.ids else None, ckpt_path=last, weights_only=True
-        )
+        trainer.fit(learner, train, valid if check.ids else None, ckpt_path=last, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
 
 
 def _trainer(
-    job: Job, recipe: Recipe, how: How, kept: Kept, telling: Telling, accumulate: int
+    job: Job, recipe: Recipe, how: How, kept: Kept, voice: Voice, accumulate: int
 ) -> Trainer:
     import lightning.pytorch as pl
     from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
@@ -130,7 +125,7 @@ def _trainer(
 
     # Lightning sets its own level as it is imported
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    callbacks: list[Callback] = [telling, LearningRateMonitor("step")]
+    callbacks: list[Callback] = [Telling(voice, recipe.epochs), LearningRateMonitor("step")]
     if recipe.ema is not None:
         callbacks.append(Averaging(recipe.ema))
     callbacks.append(

@@ -84,7 +84,9 @@ class Kept(TorchCheckpointIO):
                 "last finished epoch"
             ) from error
 
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: Any = None) -> State:
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: Any = None
+    ) -> State:
         """The state, as plain tensors and values."""
         state = self._read(Path(path))
         if state is None:

@@ -72,7 +72,7 @@ def launch(
         except BaseException:
             _kill(process)
             raise
-    if check and status == 0 or not check and fitted(job):
+    if (status == 0) if check else fitted(job):
         return
     problem = watch.problem
     if not problem and job.problem.is_file():  # of another process of the same training

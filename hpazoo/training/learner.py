@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +21,7 @@ from hpazoo.paths import replacing
 from hpazoo.recipe import Recipe
 from hpazoo.training.loading import Batch
 from hpazoo.training.steps import optimizer_of, schedule_of, value_of
+from hpazoo.training.telling import Telling
 
 OURS = "hpazoo"
 """Key of what is added to Lightning's state."""
@@ -54,8 +54,6 @@ class Learner(pl.LightningModule):
         Of the training; its states carry it.
     accumulate
         Batches of this process whose gradients are added up.
-    tell
-        Called with the learner when an epoch has ended.
     """
 
     def __init__(
@@ -68,7 +66,6 @@ class Learner(pl.LightningModule):
         *,
         key: str = "",
         accumulate: int = 1,
-        tell: Callable[[Learner], None] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -78,7 +75,6 @@ class Learner(pl.LightningModule):
         self.curves = curves
         self.key = key
         self.accumulate = accumulate
-        self.tell = tell
         self.batches = 0
         """Of this process, in an epoch; 0: not told."""
         self.epochs: list[dict[str, float]] = []
@@ -165,8 +161,9 @@ class Learner(pl.LightningModule):
                 table = csv.DictWriter(file, ["epoch", *_CURVES], lineterminator="\n")
                 table.writeheader()
                 table.writerows(self.epochs)
-            if self.tell is not None:
-                self.tell(self)
+            for callback in self.trainer.callbacks:
+                if isinstance(callback, Telling):
+                    callback.tell(self)
 
     @property
     def finished(self) -> bool:

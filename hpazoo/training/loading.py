@@ -23,7 +23,8 @@ that is drawn again within it, so that it looks different each time.
 MOST_EPOCHS = 10_000
 """More than a recipe may have."""
 
-_SHARED = Path("/dev/shm")  # noqa: S108 - not ours: where torch's workers hand over tensors
+_SHARED = Path("/dev/shm")
+"""Where torch's workers hand over tensors, on Linux."""
 _AHEAD = 2
 """Batches that each worker has ready."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -22,16 +23,18 @@ from hpazoo.checkpoints.save import ids_digest
 from hpazoo.classes import ClassList
 from hpazoo.errors import FieldError, HpazooError
 from hpazoo.losses import losses
+from hpazoo.paths import replacing
 from hpazoo.spec.resolution import Model
 from hpazoo.training.image_store import ImageStore
 from hpazoo.training.job import TRAIN, VALIDATE, How, Job, Samples
 from hpazoo.training.launch import Together, fitted, launch
 from hpazoo.training.sources import Sources
+from hpazoo.training.steps import share_of
 
 Json = dict[str, Any]
 
 FEWEST = 2
-"""Images that a group must have, for what they share to be learned."""
+"""Images that a group must have, for what they share to be learned; and that a training must."""
 
 
 @dataclass(frozen=True)
@@ -86,22 +89,51 @@ def parts_of(targets: np.ndarray, fold: np.ndarray, number: int) -> np.ndarray:
     return np.where(fold == number, VALIDATE, TRAIN)
 
 
-def check_classes(model: Model, targets: np.ndarray, fold: np.ndarray, classes: ClassList) -> None:
-    """HpazooError where a fold's training has no image of a class that it is to learn."""
-    assert model.recipe is not None
+def check_parts(
+    model: Model, targets: np.ndarray, fold: np.ndarray, classes: ClassList
+) -> list[str]:
+    """What should be known of the parts of a model's trainings: classes that nothing shows.
+
+    HpazooError where a training cannot be: more folds than there are, too few images, or none of a
+    class that others show.
+    """
+    recipe = model.recipe
+    assert recipe is not None
     if targets.ndim == 1:
-        return
-    for number in range(model.recipe.folds):
-        learned = targets[parts_of(targets, fold, number) == TRAIN].sum(axis=0)
-        lost = [
-            classes.names[k] for k in np.flatnonzero((targets.sum(axis=0) > 0) & (learned == 0))
-        ]
-        if lost:
+        without = int((targets < 0).sum())
+        text = f"model '{model.name}' tells {len(classes)} {classes.name} apart"
+        return [f"{text}; {without} of {len(targets)} images are of none and left out"]
+    made = int(fold.max(initial=-1)) + 1
+    if recipe.folds > made:
+        raise HpazooError(
+            f"model '{model.name}' is to be trained on {recipe.folds} folds, but the split has "
+            f"{made}; write 'folds: {made}' or less for it, or make more folds"
+        )
+    shown = targets > 0.5
+    never = _names(classes, ~shown.any(axis=0))
+    notes = [f"no image to learn from shows {never}: what is said of them means nothing"]
+    notes = notes if never else []
+    for number in range(recipe.folds):
+        part = parts_of(targets, fold, number)
+        learned, left = shown[part == TRAIN], shown[part == VALIDATE]
+        name = f"model '{model.name}', fold {number}"
+        if len(learned) < FEWEST:
             raise HpazooError(
-                f"model '{model.name}', fold {number}: all images of {', '.join(lost)} are in the "
-                "fold that validates, so none is left to learn from; use fewer folds, or groups "
-                "that are smaller"
+                f"{name}: {len(learned)} of {len(targets)} images to learn from, and {FEWEST} are "
+                "the least; take more images, or folds that leave fewer of them out"
             )
+        if lost := _names(classes, shown.any(axis=0) & ~learned.any(axis=0)):
+            raise HpazooError(
+                f"{name}: all images of {lost} are in the fold that validates, so none is left to "
+                "learn from; use more folds, or groups that are smaller"
+            )
+        if unseen := _names(classes, shown.any(axis=0) & ~left.any(axis=0)):
+            notes.append(f"{name}: no image left out shows {unseen}: not scored there")
+    return notes
+
+
+def _names(classes: ClassList, which: np.ndarray) -> str:
+    return ", ".join(classes.names[index] for index in np.flatnonzero(which))
 
 
 class Trainer:
@@ -118,7 +150,9 @@ class Trainer:
         together: Together,
         say: Callable[[str], None],
         reuse: Path | None = None,
+        code: Mapping[str, str] | None = None,
     ) -> None:
+        """`code`: where components come from that are not hpazoo's own, as a digest."""
         self.folder = folder
         self.sources = sources
         self.fold = fold
@@ -128,6 +162,7 @@ class Trainer:
         self.say = say
         self.reuse = reuse
         self.together = together
+        self.code = dict(code or {})
 
     def jobs(
         self, model: Model, start: Start, files: Mapping[str, Path]
@@ -153,17 +188,17 @@ class Trainer:
         done: list[Job] = []
         for job, samples in self.jobs(model, start, files):
             done.append(job)
-            if fitted(job) or self._reused(job):
+            if fitted(job):
                 self.say(f"{job.name}: trained already")
                 continue
             self._retire(job)
+            if self._reused(job):
+                continue
             learned = int((samples.part == TRAIN).sum())
             left = len(samples.ids) - learned
             self.say(f"{job.name}: {learned} images to learn from, {left} left out")
             job.write(samples)
-            self.together.begin(job)
-            launch(job)
-            (job.place / "last.ckpt").unlink(missing_ok=True)
+            launch(job, self.say, environment=self.together.begin(job))
             card = read_card(job.file) or {}
             scores = ", ".join(f"{k} {v:.4f}" for k, v in sorted(card.get("metrics", {}).items()))
             self.say(f"{job.name}: done{'; left-out images: ' if scores else ''}{scores}")
@@ -172,18 +207,31 @@ class Trainer:
 
     def check(self, model: Model, start: Start) -> None:
         """Build the network, load what it begins from, and try a batch; HpazooError."""
+        assert model.recipe is not None
         targets, classes = targets_of(model, self.sources, self.classes)
-        check_classes(model, targets, self.fold, classes)
+        for note in check_parts(model, targets, self.fold, classes):
+            self.say(note)
+        batch, _ = share_of(model.recipe, self.how.processes)
+        if batch < model.recipe.batch_size:
+            self.say(f"model '{model.name}': batches of {batch} images in each of the processes")
+        fewest = min(
+            int((parts_of(targets, self.fold, number) == TRAIN).sum())
+            for number in range(model.recipe.folds if targets.ndim > 1 else 1)
+        )
         none = Samples([], [], targets[:0], np.zeros(0, np.int64))
         job = self._job(model, start, 0, none, classes)
-        job = replace(job, folder=str(job.place.with_name("check")))
-        passed = job.place / "passed.txt"
-        if passed.is_file() and passed.read_text(encoding="utf-8") == job.key:
+        recipe = {**job.recipe, "batch_size": min(batch, fewest)}
+        place, how = job.place.with_name("check"), self.how._replace(processes=1)._asdict()
+        name = f"model '{model.name}'"
+        job = replace(job, folder=str(place), name=name, recipe=recipe, how=how)
+        passed = place / "passed.txt"
+        key = f"{job.key} {recipe['batch_size']} {self.how.device}"
+        if passed.is_file() and passed.read_text(encoding="utf-8") == key:
             return
         self.say(f"model '{model.name}': trying one batch")
         job.write(None)
-        launch(job, check=True)
-        passed.write_text(job.key, encoding="utf-8")
+        launch(job, self.say, check=True)
+        passed.write_text(key, encoding="utf-8")
 
     def _job(
         self, model: Model, start: Start, number: int, samples: Samples, classes: ClassList
@@ -199,7 +247,7 @@ class Trainer:
             {key: value for key, value in said.items() if key not in ("folds", "start")},
             sha256(start.file) if start.file else "",
             *(samples.ids, content, targets, samples.part.tolist()),
-            self.how.precision,
+            *(self.how.precision, self._code_of(config, said)),
         ]
         learned = [i for i, p in zip(samples.ids, samples.part, strict=True) if p == TRAIN]
         card: Json = {
@@ -222,6 +270,13 @@ class Trainer:
             plugins=self.plugins,
         )
 
+    def _code_of(self, config: Json, recipe: Json) -> list[str]:
+        """What is known of the code of components that are not hpazoo's own, of those in use."""
+        used = [f"backbones/{config['backbone']['type']}", f"heads/{config['head']['type']}"]
+        used.append(f"losses/{recipe['loss']['type']}")
+        used += [f"augmentations/{one['type']}" for one in recipe["augment"]]
+        return [f"{name} {self.code[name]}" for name in used if name in self.code]
+
     def _reused(self, job: Job) -> bool:
         """Take the fold of another run, if it was made from the same."""
         if self.reuse is None:
@@ -229,11 +284,13 @@ class Trainer:
         place = self.reuse / "models" / job.place.parent.name / job.place.name
         other = replace(job, folder=str(place))
         if not fitted(other):
+            if other.file.exists():
+                why = "it was trained by another recipe, on other images or by another version"
+                self.say(f"{job.name}: {other.file} is not taken: {why}")
             return False
-        job.place.mkdir(parents=True, exist_ok=True)
         if other.left_out.is_file():
-            shutil.copyfile(other.left_out, job.left_out)
-        shutil.copyfile(other.file, job.file)
+            _copy(other.left_out, job.left_out)
+        _copy(other.file, job.file)
         self.say(f"{job.name}: taken from {self.reuse}")
         return True
 
@@ -250,9 +307,16 @@ class Trainer:
             number += 1
         old = job.place.parent / "old" / f"{job.place.name}.{number}"
         old.mkdir(parents=True)
-        for path in (job.place, job.file):
+        # the weights first: without them a folder is only a training that was stopped
+        for path in (job.file, job.place):
             if path.exists():
                 path.replace(old / path.name)
+        self.say(f"{job.name}: what was made from something else lies in {old} now")
+
+
+def _copy(source: Path, target: Path) -> None:
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def fill(
@@ -272,7 +336,9 @@ def fill(
     aside: dict[str, str] = {}
     missing: list[tuple[str, int]] = []
     for image, number in zip(sources.table.ids, sources.reader_of.tolist(), strict=True):
-        there = store.find(configs[number], sources.readers[number], image)
+        there = None
+        with contextlib.suppress(FieldError):  # it says so when it is read
+            there = store.find(configs[number], sources.readers[number], image)
         if there is None:
             missing.append((image, number))
         else:
@@ -286,7 +352,11 @@ def fill(
         except FieldError as error:
             return image, None, str(error)
         except MemoryError:
-            return image, None, f"{image}: it does not fit into memory"
+            return image, None, "it does not fit into memory"
+        except HpazooError:  # of the store: no image is to blame
+            raise
+        except Exception as error:
+            return image, None, f"unexpected {type(error).__name__}: {error}"
 
     with ThreadPoolExecutor(max(1, workers)) as pool:
         waiting = [pool.submit(one, image, number) for image, number in missing]

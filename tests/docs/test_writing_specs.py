@@ -18,15 +18,13 @@ from hpazoo.classes import class_list, has_map, lost_in_map
 from hpazoo.cli.run_command import command as run_command
 from hpazoo.readers import readers
 from hpazoo.recipe import Recipe
-from hpazoo.registry import KINDS
 from hpazoo.runner.stages import STAGES
 from hpazoo.spec import load
-from hpazoo.spec.catalog import descriptions
+from hpazoo.spec.catalog import components
 from hpazoo.spec.strict_yaml import plain_scalar
 from tests.docs.pages import DOCS, Block, blocks_of, cli, commands, files_of, shows, where
 
 TEXT = (DOCS / "writing-specs.md").read_text(encoding="utf-8")
-
 
 BLOCKS = blocks_of(TEXT)
 SPECS = [b for b in BLOCKS if b.language == "yaml" and b.mark not in ("invalid", "workflow")]
@@ -173,3 +171,30 @@ def test_lost_classes_are_counted() -> None:
     lost, never = lost_in_map(class_list("hpa-2018"), class_list("hpa-2021"))
     assert (len(lost), len(never)) == (3, 1)
     assert not has_map("hpa-2021", "hpa-2018")
+
+
+def test_all_keys_of_train_are_there_with_their_defaults() -> None:
+    section = TEXT.partition("| key of `train` |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", section, re.M)
+    said = {name: plain_scalar(default.strip("`")) for name, default in rows}
+    fields = {field.name: field.default for field in dataclasses.fields(Recipe)}
+    assert said == fields
+    losses = re.search(r"\| `loss` \| (.+?) \| or (.+?) \|", section)
+    assert losses is not None
+    named = re.findall(r"`([\w-]+)`", losses[1] + losses[2])
+    assert sorted(named) == sorted(components("losses"))
+
+
+@pytest.mark.parametrize("kind", ["splitters", "ensembles", "segmenters", "metrics"])
+def test_all_components_are_named(kind: str) -> None:
+    built_in = [name for name, one in components(kind).items() if one.provider == "hpazoo"]
+    missing = [name for name in built_in if not re.search(rf"[`\[ ]{name}[`,\]}} ]", TEXT)]
+    assert len(built_in) > 3
+    assert not missing
+
+
+def test_the_stages_are_those_of_a_run() -> None:
+    section = TEXT.partition("\n## Stages\n")[2].partition("\n## ")[0]
+    said = re.search(r"A run walks (.+?);", section)
+    assert said is not None
+    assert re.findall(r"`(\w+)`", said[1]) == list(STAGES)
