@@ -7,21 +7,18 @@ data of its two sources are drawn. Files lie in the system's memory: a disk is n
 from __future__ import annotations
 
 import functools
+import gc
 import itertools
 import math
-import multiprocessing
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from bench.material import Material
 from bench.measure import (
@@ -35,18 +32,30 @@ from bench.measure import (
     interleaved,
     same,
 )
-from hpazoo.augmentations import Augmentation, Example, augmentations
-from hpazoo.classes import class_list
-from hpazoo.fields import CHANNELS
+from bench.training_images import (
+    CLASSES,
+    KINDS,
+    Data,
+    Decoded,
+    Epochs,
+    decoded,
+    drawn,
+    many,
+    processor_time,
+    stored,
+    targets,
+)
+from hpazoo.augmentations import Augmentation, augmentations
 from hpazoo.losses import losses
+from hpazoo.models import Model as Network
 from hpazoo.models import build_model
-from hpazoo.readers.hpa_files import HpaFiles
 from hpazoo.recipe import Recipe
+from hpazoo.regions import Regions
 from hpazoo.spec import load
 from hpazoo.spec.resolution import Model
 from hpazoo.training.image_store import ImageStore
-from hpazoo.training.learner import Batch, Learner
-from hpazoo.training.loading import Batches, Images, Order, Place, loader
+from hpazoo.training.learner import Learner
+from hpazoo.training.loading import Batch, Batches, Images, Order, loader
 from hpazoo.training.steps import optimizer_of
 
 SPEC = "hpa2021-6th"
@@ -55,29 +64,12 @@ IMAGES = 21_806 + 27_066
 HOURS = {"densenet121-768": 5.0, "densenet121-1536": 3.5, "inception-1024": 3.0}
 """That the team's trainings took on one RTX 3090, by their own account; 5 h are taken to be those
 of all five folds: of one, the smaller input would have been three times as slow as the larger."""
-KINDS = ("png", "jpg") * 4 + ("jpg",)
-"""Of the drawn fields, in the proportion of the two sources: Kaggle's PNG, the atlas's JPEG."""
-QUALITY = 75
-"""Of JPEG, at which drawn fields take as much as those of the atlas, 1.3 MB."""
-APART = 256e6
-"""Bytes of a store that is read in random order, far more than a processor's cache holds."""
 SMALL = 2
 """Images in the batch of a network that is timed."""
-SPARES = Goal(">=", 10)
+SPARES = Goal(">=", 5)
+"""The store over the files: else it is not worth its space."""
 KEEPS_PACE = Goal("<=", 1, "cores")
-
-
-@dataclass(frozen=True)
-class Data:
-    """Drawn fields: what reads them, their ids, and the files of each in the order of CHANNELS."""
-
-    reader: HpaFiles
-    ids: tuple[str, ...]
-    files: tuple[tuple[Path, ...], ...]
-
-    @property
-    def config(self) -> dict[str, Any]:
-        return {"type": "hpa-files", "root": str(self.reader.root)}
+"""Of the loader, for the team's card."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +88,7 @@ class Lesson:
 
     @property
     def augment(self) -> tuple[Augmentation, ...]:
-        classes = class_list("hpa-2021")
-        steps = (augmentations.build(config, classes) for config in self.recipe.augment or ())
+        steps = (augmentations.build(config, CLASSES) for config in self.recipe.augment or ())
         return tuple(step for step in steps if not hasattr(step, "mix"))
 
     @property
@@ -129,113 +120,6 @@ def training(material: Material, effort: Effort) -> Iterator[Result]:
     data = drawn(material.folder / "training", material.field.pixels)
     for lesson in lessons()[: 1 if effort.quick else None]:
         yield from results(lesson, data, material.folder, effort)
-
-
-def drawn(folder: Path, pixels: np.ndarray) -> Data:
-    """Fields of `pixels` (4, H, W), each moved in another way, so that all differ; as files."""
-    folder.mkdir(parents=True)
-    files = []
-    for number, kind in enumerate(KINDS):
-        moved = np.roll(pixels, (211 * number, 347 * number), (1, 2))
-        files.append(tuple(folder / f"field{number}_{name}.{kind}" for name in CHANNELS))
-        for file, plane, name in zip(files[-1], moved, CHANNELS, strict=True):
-            shown = {"red": "r", "green": "g", "blue": "b", "yellow": "rg"}[name]
-            colours = np.stack([plane * (colour in shown) for colour in "bgr"], -1)
-            if not cv2.imwrite(
-                str(file),
-                colours if kind == "jpg" else plane,
-                [cv2.IMWRITE_JPEG_QUALITY, QUALITY] if kind == "jpg" else [],
-            ):
-                raise OSError(f"{file}: OpenCV could not write it")
-    reader = HpaFiles(folder, root=".")
-    return Data(reader, tuple(reader.ids()), tuple(files))
-
-
-def decoded(files: Sequence[Path], size: int) -> np.ndarray:
-    """A field as a notebook's data set reads it: decoded, and each channel resized."""
-    planes = []
-    for file in files:
-        pixels = np.asarray(cv2.imread(str(file), cv2.IMREAD_UNCHANGED))
-        if pixels.ndim == 3:
-            pixels = np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
-        planes.append(cv2.resize(pixels, (size, size), interpolation=cv2.INTER_LINEAR))
-    return np.stack(planes)
-
-
-@dataclass(frozen=True)
-class Decoded(Dataset[tuple[Place, Example]]):
-    """The same examples as `Images` gives, without a store: every image is decoded whenever it is
-    asked for.
-    """
-
-    fields: Sequence[Sequence[Path]]
-    targets: np.ndarray
-    size: int
-    seed: int
-    augment: tuple[Augmentation, ...]
-
-    def __getitem__(self, place: Place) -> tuple[Place, Example]:
-        epoch, index = place
-        example = Example(decoded(self.fields[index], self.size), self.targets[index])
-        # Drawn as `Images` does, so that both ways do the same work and can be compared.
-        rng = np.random.default_rng([self.seed, 1, epoch, index])
-        for step in self.augment:
-            example = step.apply(example, rng)
-        return place, example
-
-
-class Epochs:
-    """Epoch after epoch of a loader; the images of each are counted."""
-
-    def __init__(self, batches: DataLoader[Any]) -> None:
-        self.batches = batches
-        self.epoch = 0
-        self.count = len(self.first()[0]) * len(batches)
-
-    def first(self) -> Batch:
-        """The first batch of the first epoch."""
-        batch: Batch = next(iter(self.batches))
-        return batch
-
-    def __call__(self) -> None:
-        sampler = self.batches.sampler
-        assert isinstance(sampler, Order)
-        sampler.set_epoch(self.epoch)
-        self.epoch += 1
-        found = sum(len(pixels) for pixels, _, _ in self.batches)
-        if found != self.count:
-            raise WrongAnswerError(f"an epoch of {found} images, not of {self.count}")
-
-
-def processor_time() -> float:
-    """Seconds of this process and the workers of its loaders."""
-    workers = multiprocessing.active_children()
-    # The clock of another process, as clock_getcpuclockid(3) of Linux numbers it.
-    return time.process_time() + sum(
-        time.clock_gettime((~worker.pid << 3) | 2) for worker in workers if worker.pid
-    )
-
-
-def targets(count: int) -> np.ndarray:
-    """Labels (count, classes) float32 of drawn images: here only their shape matters."""
-    rng = np.random.default_rng(3)
-    shape = (count, len(class_list("hpa-2021")))
-    return (rng.random(shape) < 0.1).astype(np.float32)
-
-
-def stored(data: Data, folder: Path, size: int) -> list[Path]:
-    """Files of a store with all fields."""
-    store = ImageStore(folder, size)
-    return [store.add(data.config, data.reader, name) for name in data.ids]
-
-
-def many(files: Sequence[Path]) -> list[Path]:
-    """The files and copies of them, APART bytes in all."""
-    times = math.ceil(APART / sum(file.stat().st_size for file in files))
-    found = list(files)
-    for number in range(1, times):
-        found += [shutil.copy(file, f"{file}.{number}") for file in files]
-    return found
 
 
 def compare(lesson: Lesson, data: Data, files: Sequence[Path]) -> str:
@@ -272,6 +156,7 @@ def results(lesson: Lesson, data: Data, folder: Path, effort: Effort) -> Iterato
     few = (pixels[:SMALL], wanted[:SMALL], numbers[:SMALL])
     step, learner = network(lesson)
     learned = compare_step(learner, few)
+    gc.collect()  # workers of another network end now, not while their clock is read
     count = len(data.ids)
     ways: dict[str, tuple[Way, int]] = {
         "naive": (naive, naive.count),
@@ -323,7 +208,7 @@ def _decoded(lesson: Lesson, data: Data) -> Decoded:
 def _epochs(lesson: Lesson, images: Images | Decoded, workers: int) -> Epochs:
     seed = lesson.recipe.seed
     order, collate = Order(images.targets, seed, "all"), Batches(seed)
-    # `loader` asks no more of its images than their examples.
+    # `loader` asks no more of its images than examples and their size.
     return Epochs(loader(images, order, collate, len(KINDS), workers, train=True))  # type: ignore[arg-type]
 
 
@@ -399,12 +284,14 @@ class _Alone(Learner):
 
 
 def network(lesson: Lesson) -> tuple[Callable[[Batch], None], Learner]:
-    """A step of training as Lightning's loop takes it, and what takes it; random weights."""
+    """A step of training as Lightning's loop takes it, and what takes it; random weights.
+
+    With a step of the optimizer after each batch, and without the running average of the weights.
+    """
     model, recipe = lesson.model, lesson.recipe
     config = {"backbone": model.backbone, "head": model.head, "input": model.input._asdict()}
-    classes = class_list("hpa-2021")
-    built = build_model(config, classes, seed=model.name).train()
-    learner = _Alone(built, losses.build(recipe.loss, len(classes)), recipe, None, Path())
+    built = build_model(config, CLASSES, seed=model.name).train()
+    learner = _Alone(built, losses.build(recipe.loss, len(CLASSES)), recipe, None, Path())
     optimizer = optimizer_of(built, recipe)
 
     def step(batch: Batch) -> None:
@@ -432,17 +319,16 @@ def compare_step(learner: Learner, batch: Batch) -> str:
         images = model.prepare(batch[0].float() / 255)
         wanted = focal(model.head(model.backbone(images), _whole(model, images))[0], batch[1])
         if recipe.aux and hasattr(model.head, "auxiliary_logits"):
-            _, extra = model.backbone.with_aux(images)  # type: ignore[attr-defined]
+            _, extra = model.backbone.with_aux(images)
             wanted += recipe.aux * focal(model.head.auxiliary_logits(extra), batch[1])
     model.zero_grad()
     model.train()
     return same(value.detach().numpy(), wanted, "loss", 1e-5)
 
 
-def _whole(model: Any, images: torch.Tensor) -> Any:
-    from hpazoo.regions import Regions
-
-    return Regions.whole(len(images), model.grid(*images.shape[2:]))
+def _whole(model: Network, images: torch.Tensor) -> Regions:
+    height, width = images.shape[2:]
+    return Regions.whole(len(images), model.grid(height, width))
 
 
 def focal(logits: torch.Tensor, wanted: torch.Tensor) -> float:

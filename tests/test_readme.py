@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from hpazoo.spec import load
+from tests.docs.pages import cli, shows
 
 BROKEN = """\
 hpazoo: 1
@@ -67,6 +71,39 @@ def test_the_message(readme: str, tmp_path: Path) -> None:
     done = command("hpazoo validate broken.yaml", tmp_path)
     assert done.returncode == 2
     assert done.stderr == block(readme, "output: hpazoo validate broken.yaml")
+
+
+def test_the_split_of_the_public_table(
+    readme: str, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is, to the last number."""
+    shown = block(readme, "output: hpazoo split hpa2018_external.csv --classes hpa-2018")
+    table = shared / "data" / "labels" / "hpa2018_external.csv"
+    monkeypatch.chdir(tmp_path)
+    code, said = cli(["hpazoo", "split", str(table), "--classes", "hpa-2018"])
+    assert code == 0
+    assert shows(said, f"{shown}...\n")
+    rows = {" ".join(row.split()) for row in said.splitlines()}
+    assert {" ".join(row.split()) for row in shown.splitlines()} - rows == {"..."}
+
+
+def test_the_spec_that_trains(readme: str, tmp_path: Path) -> None:
+    file = tmp_path / "my-spec.yaml"
+    file.write_text(block(readme, "spec"), encoding="utf-8")
+    assert load(file).models["net"].recipe is not None
+
+
+def test_every_dependency_has_its_line(readme: str, root: Path) -> None:
+    """And every component that the tables of dependencies name is there."""
+    config = configparser.ConfigParser()
+    config.read(root / "setup.cfg", encoding="utf-8")
+    asked = re.findall(r"^([\w.-]+)>=", config["options"]["install_requires"], re.M)
+    tables = readme.partition("| asked for | used | why |")[2].partition("\n## ")[0].casefold()
+    rows = " ".join(
+        row.split("|")[1] + row.split("|")[2] for row in re.findall(r"^\|.+", tables, re.M)
+    )
+    assert len(asked) > 15
+    assert [name for name in asked if name.casefold() not in rows] == []
 
 
 def test_the_python_code_runs(readme: str, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def photograph(rng: Rng, light: np.ndarray, plate: Plate) -> np.ndarray:
         deviation = np.sqrt(seen * np.float32(1 / _PHOTONS) + np.float32(_READ_NOISE**2))
         deviation *= static(rng, seen.shape)
         seen += deviation
-        some = seen[::3, ::3].ravel()
+        some = seen[::4, ::4].ravel()
         rank = int(_TOP * (some.size - 1))
         top = max(float(np.partition(some, rank)[rank]), _FLOOR)
         low = float(plate.background * plate.gains[channel])
@@ -42,7 +42,7 @@ def photograph(rng: Rng, light: np.ndarray, plate: Plate) -> np.ndarray:
 def _optics(light: np.ndarray, plate: Plate, unit: float) -> np.ndarray:
     """Blur by the optics, and haze from above and below the plane."""
     sigma = plate.blur * unit
-    width = 2 * int(np.ceil(2.5 * sigma)) + 1
+    width = 2 * int(np.ceil(2 * sigma)) + 1
     sharp = cv2.GaussianBlur(light, (width, width), sigma)
     side = max(light.shape[0] // max(round(_OUT_OF_FOCUS * unit / 2), 1), 2)
     small = cv2.resize(light, (side, side), interpolation=cv2.INTER_AREA)

@@ -20,7 +20,7 @@ class Cell:
     `mask`, `nucleus`, `nucleoli` are bool; `depth` is the distance to the nucleus's edge inside it,
     `away` the distance from the nucleus, `edge` the distance to the cell's own edge (float32).
     Points are (x, y); `spots` (k, 2) are the centres of nucleoli. `radius` and `nucleus_radius` are
-    means over all directions, `reach` is how far from the nucleus the ER extends; `unit` is how many px stand for one px of a 512 px field.
+    means over all directions, `core` is the box of the nucleus, `reach` is how far from the nucleus the ER extends; `unit` is how many px stand for one px of a 512 px field.
     """
 
     mask: np.ndarray
@@ -38,6 +38,7 @@ class Cell:
     reach: float
     unit: float
     mitotic: bool
+    core: tuple[slice, slice]
     red: np.ndarray | None = None
 
     @property
@@ -50,8 +51,15 @@ class Cell:
         x, y = self.centrosome - self.centre
         return float(np.arctan2(y, x))
 
-    def crop(self, box: tuple[slice, slice]) -> Cell:
-        """The part of it in a box of the crop."""
+    def fading(self, length: float, nucleus: float) -> np.ndarray:
+        """1 at the rim of the nucleus, falling by e every `length` px, and `nucleus` within it."""
+        level = np.exp(self.away * (-1 / length))
+        np.copyto(level, nucleus, where=self.nucleus)
+        return np.asarray(level)
+
+    def inner(self) -> Cell:
+        """The part of it around the nucleus."""
+        box = self.core
         corner = np.array([box[1].start, box[0].start])
         return replace(
             self,
@@ -64,6 +72,7 @@ class Cell:
             edge=self.edge[box],
             centre=self.centre - corner,
             centrosome=self.centrosome - corner,
+            core=(slice(0, None), slice(0, None)),
             red=None if self.red is None else self.red[box],
         )
 
@@ -76,7 +85,7 @@ def stroke(
     Their brightness runs from `faintest` to 1. A line thinner than a pixel is as much fainter.
     """
     canvas = np.zeros(shape[:2], np.uint8)
-    points = np.ascontiguousarray(np.rint(paths * 2**_SHIFT), np.int32)
+    points = np.ascontiguousarray(np.rint(paths * np.float32(2**_SHIFT)), np.int32)
     thin = 255 * min(width, 1.0)
     tiers = 1 if faintest == 1 else _TIERS
     for tier in range(tiers):
@@ -90,7 +99,10 @@ def stroke(
 
 
 def dots(
-    shape: tuple[int, ...], centres: np.ndarray, radii: Sequence[float] | np.ndarray, *,
+    shape: tuple[int, ...],
+    centres: np.ndarray,
+    radii: Sequence[float] | np.ndarray,
+    *,
     levels: Iterable[float] | None = None,
 ) -> np.ndarray:
     """Discs at (k, 2) points: (h, w) float32 in 0..1."""
@@ -121,15 +133,20 @@ def places(rng: Rng, where: np.ndarray, count: int, apart: float) -> np.ndarray:
 def wander(
     rng: Rng, start: np.ndarray, heading: np.ndarray, length: float, bend: float, step: float
 ) -> np.ndarray:
-    """Curved paths (n, k, 2): from points `start` (n, 2) in a `heading` (n,), turning at random."""
+    """Curved paths (n, k, 2) float32: from `start` (n, 2) in a `heading` (n,), turning at random."""
     count = max(int(length / step), 2)
     # A slowly changing rate of turning makes arcs; white noise would make a tremor.
-    turns = rng.normal(0, bend, (len(heading), 1)) + np.cumsum(
-        rng.normal(0, bend / 4, (len(heading), count)), axis=1
-    )
-    angles = heading[:, None] + np.cumsum(turns, axis=1)
-    steps = step * np.stack([np.cos(angles), np.sin(angles)], axis=2)
-    return np.concatenate([start[:, None], start[:, None] + np.cumsum(steps, axis=1)], axis=1)
+    turns = rng.standard_normal((len(heading), count), np.float32)
+    turns *= np.float32(bend / 4)
+    turns[:, 0] *= 4
+    angles = np.cumsum(np.cumsum(turns, axis=1), axis=1)
+    angles += heading[:, None]
+    paths = np.empty((len(heading), count + 1, 2), np.float32)
+    paths[:, 0] = start
+    np.cos(angles, out=paths[:, 1:, 0])
+    np.sin(angles, out=paths[:, 1:, 1])
+    paths[:, 1:] *= np.float32(step)
+    return np.cumsum(paths, axis=1, out=paths)
 
 
 def around(centre: np.ndarray, angles: np.ndarray, reach: np.ndarray | float) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from hpazoo.readers._drawing import Rng, around
+from hpazoo.readers._drawing import Rng
 from hpazoo.readers._hierarchy import Plate
 
 _RADIUS = 66.0  # px of a 512 px field; cells of the atlas measure about 140 px across at this scale
@@ -44,9 +44,14 @@ class Outline:
 
     def box(self) -> tuple[float, float, float, float]:
         """y0, x0, y1, x1 that hold it."""
-        x, y = self.centre
-        reach = float(self.wall.max())
-        return y - reach, x - reach, y + reach, x + reach
+        x, y = self.centre.tolist()
+        down, right = self.wall * _BASIS[_WAVES], self.wall * _BASIS[0]
+        return (
+            y + float(down.min()),
+            x + float(right.min()),
+            y + float(down.max()),
+            x + float(right.max()),
+        )
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,14 @@ class Patch:
     where: tuple[slice, slice]
     ratio: np.ndarray
     inner: np.ndarray
+
+    def crop(self, box: tuple[slice, slice]) -> Patch:
+        """The part of it in a box."""
+        rows, columns = (
+            slice(part.start + inside.start, part.start + inside.stop)
+            for part, inside in zip(self.where, box, strict=True)
+        )
+        return Patch((rows, columns), self.ratio[box], self.inner[box])
 
 
 def lay_out(rng: Rng, plate: Plate, spindles: bool) -> list[Outline]:
@@ -72,7 +85,8 @@ def lay_out(rng: Rng, plate: Plate, spindles: bool) -> list[Outline]:
     falling = 1 / _NUMBERS
     uneven = _normal(rng, (count, 2, _WAVES), 0.13) * falling**1.25
     uneven *= np.where(divides, 0.2, 1)[:, None, None]
-    wall = _ellipse(turn, stretch) * _waves(uneven) * (radius * plate.spread)[:, None]
+    wall = _ellipse(turn, stretch) * _waves(uneven)
+    wall *= (radius * np.where(divides, 1.1, plate.spread))[:, None]
     # Large cells have relatively small nuclei.
     mean = _RADIUS * plate.size
     size = plate.nucleus * mean * (radius / mean) ** 0.6
@@ -110,9 +124,7 @@ def _positions(
     inside = 0
     for x, y, size, turn, mitotic in zip(xs, ys, sizes, turns, divides, strict=True):
         radius = _RADIUS * plate.size * (0.62 if mitotic else size)
-        if all(
-            math.hypot(x - a, y - b) > plate.crowding * (radius + r) for a, b, r, *_ in found
-        ):
+        if all(math.hypot(x - a, y - b) > plate.crowding * (radius + r) for a, b, r, *_ in found):
             found.append((x, y, radius, turn, float(mitotic)))
             inside += 0 <= x < _SIDE and 0 <= y < _SIDE
         if inside == wanted:
@@ -155,13 +167,13 @@ def rasterise(
             slice(max(y0 - 2, 0), min(y1 + 2, length)),
             slice(max(x0 - 2, 0), min(x1 + 2, length)),
         )
-        if where[0].stop - where[0].start < 3 or where[1].stop - where[1].start < 3:
+        if any(part.stop <= part.start for part in where):
             patches.append(None)
             continue
         patch = _patch(outline, where, unit, pad)
         closer = patch.ratio < nearest[where]
         np.copyto(nearest[where], patch.ratio, where=closer)
-        labels[where][closer] = number
+        np.copyto(labels[where], number, where=closer)
         patches.append(patch)
     return labels, patches
 
@@ -175,28 +187,34 @@ def _patch(outline: Outline, where: tuple[slice, slice], unit: float, pad: int) 
     y[:], x[:] = rows[:, None], columns
     far, angle = cv2.cartToPolar(x, y)
     angle *= np.float32(_DIRECTIONS / (2 * np.pi))
-    direction = angle.astype(np.int32) & (_DIRECTIONS - 1)
+    direction = angle.astype(np.intp)
+    direction &= _DIRECTIONS - 1
     inner = outline.rim.take(direction) - far
     far /= outline.wall.take(direction)
+    if outline.mitotic:  # round, and above its neighbours
+        np.multiply(far, 0.5, out=far, where=far < 1)
     return Patch(where, far, inner)
 
 
 def poles(
     rng: Rng, outlines: list[Outline], labels: np.ndarray, unit: float, pad: int
-) -> list[np.ndarray]:
-    """Where each cell's centrosome is (x, y): beside the nucleus, within the cell if that can be.
+) -> np.ndarray:
+    """Where each cell's centrosome is, (n, 2) as x, y: beside the nucleus, within the cell if that can be.
 
     `labels` is the label image of `rasterise`.
     """
-    found = []
-    for number, outline in enumerate(outlines, start=1):
-        # A pole of the spindle lies on its axis, at right angles to the metaphase plate.
-        turn = outline.axis if outline.mitotic else rng.uniform(0, 2 * np.pi)
-        reach = 0.62 * outline.radius if outline.mitotic else 1.25 * outline.nucleus
-        turns = turn + np.arange(1 if outline.mitotic else 8) * 2.4
-        near, far = (around(outline.centre, turns, reach + more) for more in (0, _MARGIN))
-        pixels = (np.stack([near, far]) * unit + pad).astype(int)
-        x, y = np.clip(pixels, 0, len(labels) - 1).transpose(2, 0, 1)
-        own = (labels[y, x] == number).all(axis=0)
-        found.append(near[int(own.argmax())])
-    return found
+    centre = np.stack([outline.centre for outline in outlines])[:, None]
+    divides = np.array([outline.mitotic for outline in outlines])
+    # A pole of the spindle lies on its axis, at right angles to the metaphase plate.
+    turn = np.where(
+        divides, [outline.axis for outline in outlines], rng.uniform(0, 7, len(outlines))
+    )
+    reach = [0.62 * one.radius if one.mitotic else 1.25 * one.nucleus for one in outlines]
+    turns = turn[:, None] + 2.4 * np.arange(8)
+    way = np.stack([np.cos(turns), np.sin(turns)], 2)
+    near = centre + way * np.reshape(reach, (-1, 1, 1))
+    pixels = (np.stack([near, near + _MARGIN * way]) * unit + pad).astype(int)
+    x, y = np.clip(pixels, 0, len(labels) - 1).transpose(3, 0, 1, 2)
+    own = (labels[y, x] == np.arange(1, len(outlines) + 1)[:, None]).all(axis=0)
+    first = np.where(divides, 0, own.argmax(axis=1))
+    return near[np.arange(len(outlines)), first]

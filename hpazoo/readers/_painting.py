@@ -29,11 +29,24 @@ _OUTSIDE = np.float32(0.3)  # share of the off-target signal between cells
 
 @dataclass(frozen=True)
 class Painted:
-    """Light (4, H, W) float32 about 0..1, `masks` and `nuclei` (H, W) int32 of the field itself."""
+    """Light (4, H, W) float32 about 0..1; `drawn` and `cores` (H, W) uint8 are the numbers of cells
+    and nuclei, `ids` (numbers,) int32 their ids, 0 where they have none.
+    """
 
     light: np.ndarray
-    masks: np.ndarray
-    nuclei: np.ndarray
+    drawn: np.ndarray
+    cores: np.ndarray
+    ids: np.ndarray
+
+    @property
+    def masks(self) -> np.ndarray:
+        """Label image (H, W) int32 of cells."""
+        return self.ids.take(self.drawn)
+
+    @property
+    def nuclei(self) -> np.ndarray:
+        """Label image (H, W) int32 of nuclei, with the ids of their cells."""
+        return self.ids.take(self.cores)
 
 
 def paint(scene: Scene, size: int, seeded: Seeded) -> Painted:
@@ -43,34 +56,44 @@ def paint(scene: Scene, size: int, seeded: Seeded) -> Painted:
     labels, patches = rasterise([cell.outline for cell in scene.cells], unit, size, pad)
     edges = _edges(labels)
     canvas = np.zeros((4, *labels.shape), np.float32)
-    nuclei = np.zeros(labels.shape, np.uint8)
-    for number, (drawn, patch) in enumerate(zip(scene.cells, patches, strict=True), start=1):
-        if patch is None:
+    cores = np.zeros(labels.shape, np.uint8)
+    for number, (drawn, whole) in enumerate(zip(scene.cells, patches, strict=True), start=1):
+        if whole is None:
             continue
+        mask = labels[whole.where] == number
+        box = _box(mask)
+        if box is None:
+            continue
+        patch, mask = whole.crop(box), mask[box]
         rng = seeded(number)
-        mask = labels[patch.where] == number
         cell = _cell(rng, scene, drawn, patch, mask, edges[patch.where], unit, pad)
         _add(rng, scene, drawn, cell, [channel[patch.where] for channel in canvas])
-        nuclei[patch.where][cell.nucleus] = number
+        np.copyto(cores[patch.where], number, where=cell.nucleus)
     off_target = _off_target(seeded(0), labels.shape, scene.antibody, unit)
     off_target *= _OUTSIDE + (1 - _OUTSIDE) * (labels > 0)
     canvas[1] += off_target
     inner = slice(pad, pad + size)
-    ids = np.array([0, *(cell.id for cell in scene.cells)], np.int32)
     return Painted(
-        canvas[:, inner, inner], ids[labels[inner, inner]], ids[nuclei[inner, inner]]
+        canvas[:, inner, inner],
+        labels[inner, inner],
+        cores[inner, inner],
+        np.array([0, *(cell.id for cell in scene.cells)], np.int32),
     )
+
+
+def _box(mask: np.ndarray) -> tuple[slice, slice] | None:
+    """Box of a bool mask; None if it is empty."""
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    if not width:
+        return None
+    return slice(y, y + height), slice(x, x + width)
 
 
 def _add(rng: Rng, scene: Scene, drawn: Drawn, cell: Cell, layers: list[np.ndarray]) -> None:
     """Add a cell to its patch of the four channels."""
-    brush = asters if cell.mitotic else filaments
-    red = brush(cell, rng)
+    red = asters(cell, rng) if cell.mitotic else filaments(cell, rng)
     cell = replace(cell, red=red)
-    core = _core(cell)
-    inner = cell.crop(core)
-    blue = np.zeros(cell.shape, np.float32)
-    blue[core] = chromatin(inner, rng)
+    inner, core = cell.inner(), cell.core
     green = np.full(cell.shape, _FAINT, np.float32)
     level = scene.antibody.intensity * drawn.level
     for name in drawn.shown:
@@ -81,24 +104,22 @@ def _add(rng: Rng, scene: Scene, drawn: Drawn, cell: Cell, layers: list[np.ndarr
     # Each structure ends with its cell: a neighbour's signal would be a wrong label. Cells are thin
     # at their rim.
     own = cell.mask.astype(np.float32)
-    thin = np.minimum(0.3 + cell.edge * (0.7 / (3 * cell.unit)), 1) * own
-    strength = np.exp(rng.normal(0, 0.22, 4)).tolist()
-    strength[1] = 1.0  # the protein's level varies already
-    parts = (red, green, blue, endoplasmic_reticulum(cell, rng))
-    for layer, part, shape, level in zip(layers, parts, (thin, own, own, thin), strength, strict=True):
-        part = part * shape
-        part *= level
-        layer += part
+    thin = cell.edge * (0.7 / (3 * cell.unit))
+    thin += np.float32(0.3)
+    np.minimum(thin, 1, out=thin)
+    thin *= own
+    levels = np.exp(rng.normal(0, 0.22, 3)).tolist()
+    _pour(layers[0], red, thin, levels[0])
+    _pour(layers[1], green, own, 1.0)
+    _pour(layers[2][core], chromatin(inner, rng), own[core], levels[1])
+    _pour(layers[3], endoplasmic_reticulum(cell, rng), thin, levels[2])
 
 
-def _core(cell: Cell) -> tuple[slice, slice]:
-    """Box of the nucleus and a little more."""
-    reach = 1.6 * cell.nucleus_radius + 6 * cell.unit
-    x, y = cell.centre.tolist()
-    return tuple(
-        slice(min(max(int(at - reach), 0), length - 1), max(int(at + reach) + 1, 1))
-        for at, length in zip((y, x), cell.shape, strict=True)
-    )
+def _pour(layer: np.ndarray, light: np.ndarray, shape: np.ndarray, level: float) -> None:
+    """Add light (h, w) within a shape to a layer; the light is used up."""
+    light *= shape
+    light *= np.float32(level)
+    layer += light
 
 
 def _off_target(rng: Rng, shape: tuple[int, int], antibody: Antibody, unit: float) -> np.ndarray:
@@ -136,19 +157,18 @@ def _cell(
 ) -> Cell:
     outline = drawn.outline
     corner = np.array([patch.where[1].start, patch.where[0].start]) - pad
+    centre = outline.centre * unit - corner
+    core = _core(centre, float(outline.rim.max() + 3) * unit, mask.shape)
     signed = patch.inner * np.float32(unit)
-    depth = np.maximum(signed, 0) * mask
+    depth = np.maximum(signed, 0)
+    depth *= mask
     nucleus = depth > 0
     spots, nucleoli = np.zeros((0, 2)), np.zeros(mask.shape, bool)
     if not outline.mitotic:
-        spots = places(rng, depth > 8 * unit, int(rng.integers(2, 5)), 17 * unit)
-        ellipses = np.zeros(mask.shape, np.uint8)
-        for x, y in spots.tolist():
-            wide, high = (rng.uniform(5, 8.5, 2) * unit * 16).astype(int).tolist()
-            turn = rng.uniform(0, 180)
-            at = (round(x * 16), round(y * 16))
-            cv2.ellipse(ellipses, at, (wide, high), turn, 0, 360, 1, -1, cv2.LINE_8, 4)
-        nucleoli = (ellipses > 0) & (depth > 2 * unit)
+        deep = depth[core]
+        spots = places(rng, deep > 8 * unit, int(rng.integers(2, 5)), 17 * unit)
+        nucleoli[core] = _ellipses(rng, spots, deep.shape, unit) & (deep > 2 * unit)
+        spots += (core[1].start, core[0].start)
     return Cell(
         mask,
         nucleus,
@@ -157,7 +177,7 @@ def _cell(
         depth,
         np.maximum(-signed, 0),
         edge,
-        outline.centre * unit - corner,
+        centre,
         drawn.pole * unit - corner,
         outline.axis,
         outline.radius * unit,
@@ -165,4 +185,24 @@ def _cell(
         scene.plate.reach * outline.radius * unit,
         unit,
         outline.mitotic,
+        core,
     )
+
+
+def _core(centre: np.ndarray, reach: float, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Box of a nucleus in a crop, at least a pixel of it."""
+    rows, columns = (
+        slice(min(max(int(at - reach), 0), length - 1), min(max(int(at + reach), 0) + 1, length))
+        for at, length in zip(centre.tolist()[::-1], shape, strict=True)
+    )
+    return rows, columns
+
+
+def _ellipses(rng: Rng, spots: np.ndarray, shape: tuple[int, ...], unit: float) -> np.ndarray:
+    """Where nucleoli are, bool, with their centres at points (k, 2)."""
+    found = np.zeros(shape, np.uint8)
+    axes = (rng.uniform(5, 8.5, (len(spots), 2)) * (16 * unit)).astype(int).tolist()
+    turns = rng.uniform(0, 180, len(spots)).tolist()
+    for spot, axis, turn in zip((spots * 16).astype(int).tolist(), axes, turns, strict=True):
+        cv2.ellipse(found, spot, axis, turn, 0, 360, 1, -1, cv2.LINE_8, 4)
+    return found > 0

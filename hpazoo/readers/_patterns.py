@@ -64,11 +64,13 @@ def bodies(cell: Cell, rng: Rng) -> np.ndarray:
 
 def endoplasmic_reticulum(cell: Cell, rng: Rng) -> np.ndarray:
     """Mesh around the nucleus, thinning outwards; also what the yellow channel shows."""
-    mesh = texture(rng, "mesh", cell.shape, cell.unit)
-    reach = np.exp(cell.away * (-1 / cell.reach))
+    mesh = 0.1 + 0.95 * texture(rng, "mesh", cell.shape, cell.unit)
+    mesh *= cell.fading(cell.reach, 0)
     # The envelope of the nucleus is part of it.
-    rim = np.exp(np.square(cell.depth * (1 / cell.unit)) * -0.5) * 0.55
-    return np.where(cell.nucleus, np.maximum(rim, 0.1), (0.1 + 0.95 * mesh) * reach)
+    depth = cell.depth[cell.core] * (1 / cell.unit)
+    rim = np.maximum(np.exp(np.square(depth) * -0.5) * 0.55, 0.1)
+    mesh[cell.core] += rim * cell.nucleus[cell.core]
+    return mesh
 
 
 def golgi(cell: Cell, rng: Rng) -> np.ndarray:
@@ -91,8 +93,7 @@ def intermediate_filaments(cell: Cell, rng: Rng) -> np.ndarray:
     turn = rng.choice([-1, 1], count) * rng.uniform(0.9, 1.5, count)
     paths = wander(rng, start, angles + turn, 1.5 * cell.radius, 0.09, 4 * cell.unit)
     net = stroke(cell.shape, paths, 3 * cell.unit, 0.5) + 0.12
-    net *= np.exp(cell.away * (-1 / (0.5 * cell.radius)))
-    return np.where(cell.nucleus, 0.25 * net, net)
+    return net * cell.fading(0.5 * cell.radius, 0.25)
 
 
 def actin_filaments(cell: Cell, rng: Rng) -> np.ndarray:
@@ -118,18 +119,19 @@ def microtubules(cell: Cell, rng: Rng) -> np.ndarray:
 
 def filaments(cell: Cell, rng: Rng) -> np.ndarray:
     """Fine curved fibres from the centrosome over a net of others and a faint haze."""
-    count = 44
+    count = 40
     heading = np.linspace(0, 2 * np.pi, count, endpoint=False) + rng.normal(0, 0.15, count)
     start = np.tile(cell.centrosome, (count, 1))
     # Half begins elsewhere in the cytoplasm, as released microtubules do.
-    free = places(rng, cell.mask & ~cell.nucleus, count // 2, 9 * cell.unit)
-    start[: 2 * len(free) : 2] = free
-    paths = wander(rng, start, heading, 1.9 * cell.radius, 0.055, 5 * cell.unit)
+    reach = cell.nucleus_radius + rng.random(count // 2) * (cell.radius - cell.nucleus_radius)
+    start[::2] = around(cell.centre, rng.uniform(0, 2 * np.pi, count // 2), reach)
+    paths = wander(rng, start, heading, 1.8 * cell.radius, 0.07, 6.5 * cell.unit)
     fibres = stroke(cell.shape, paths, 1.2 * cell.unit, 0.5)
-    net = texture(rng, "fibres", cell.shape, cell.unit)
-    near = np.exp(cell.away * (-1 / (0.8 * cell.radius)))
-    net = (fibres * 0.55 + net * 0.75 + 0.08) * near
-    return np.where(cell.nucleus, 0.22 * net, net)
+    fibres *= np.float32(0.55 / 0.75)
+    fibres += texture(rng, "fibres", cell.shape, cell.unit)
+    fibres += np.float32(0.1)
+    fibres *= cell.fading(0.8 * cell.radius, 0.22) * np.float32(0.75)
+    return fibres
 
 
 def mitotic_spindle(cell: Cell, rng: Rng) -> np.ndarray:

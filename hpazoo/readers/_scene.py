@@ -84,9 +84,12 @@ def make_scene(
         dissolved = outline.mitotic and dissolves
         inside = 0.0
         if patch is not None:
-            nucleus = np.zeros(labels.shape, bool)
-            nucleus[patch.where] = patch.inner > 0
-            inside = nucleus[inner, inner].sum() / max(nucleus.sum(), 1)
+            nucleus = patch.inner > 0
+            rows, columns = (
+                slice(max(_PAD - part.start, 0), max(_PAD + _SIDE - part.start, 0))
+                for part in patch.where
+            )
+            inside = np.count_nonzero(nucleus[rows, columns]) / max(np.count_nonzero(nucleus), 1)
         # What is at the centrosome cannot be told where that lies outside. Were only the cells
         # discarded that have something there, a cell's place would give its label away.
         seen = inside >= _INSIDE and bool(((pole >= 0) & (pole < _SIDE / _UNIT)).all())

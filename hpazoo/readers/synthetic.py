@@ -123,15 +123,16 @@ class Synthetic:
         painted = self._paint(place, scene)
         rng = self._rng(4, *place[:3])
         pixels = photograph(rng, painted.light, scene.plate)
+        masks = painted.masks
         digest = hashlib.sha256(pixels)
-        digest.update(painted.masks.astype(np.uint8))
+        digest.update(masks.astype(np.uint8))
         return Field(
             field_id,
             pixels,
             0.08 * 2048 / self.size,
             ("drawn, not photographed",),
             digest.hexdigest(),
-            painted.masks,
+            masks,
             scene.truth,
         )
 

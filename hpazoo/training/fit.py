@@ -205,8 +205,6 @@ def _write(job: Job, kept: Kept, check: Samples) -> None:
         ids = [check.ids[index] for index in ours["answers"]["numbers"].tolist()]
         write_answers(job.left_out, ids, probabilities, job.key)
     said = {"key": job.key, "epochs": len(ours["epochs"])}
-    if ours["best"] is not None:
-        said["best_epoch"] = ours["best"] + 1
     card: dict[str, Any] = {**job.card, "metrics": ours["scores"]}
     card["training"] = {**card.get("training", {}), **said}
     save_checkpoint(model, job.file, card)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from hpazoo.errors import CheckpointError, HpazooError, UsageError
 from hpazoo.paths import PACKAGE
@@ -20,14 +20,11 @@ from hpazoo.processes import end_with_parent
 from hpazoo.training.job import PARENT, Job, read_job
 from hpazoo.training.watching import Say, Watch
 
-if TYPE_CHECKING:
-    from torch.distributed import TCPStore
-
 _END = "end"
 _LINES = 15
 """Last lines of what a training said, shown where it ends without a word of its own."""
-_GROUP = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "ROLE_RANK", "WORLD_SIZE")
-_GROUP += ("LOCAL_WORLD_SIZE", "ROLE_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_GROUP = {"RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "ROLE_RANK", "WORLD_SIZE"}
+_GROUP |= {"LOCAL_WORLD_SIZE", "ROLE_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
 _PATIENCE = timedelta(seconds=30)
 """After which a process that waits for the next training looks whether it is still wanted."""
 
@@ -152,7 +149,7 @@ class Together:
         self.leads = self.processes == 1 or int(os.environ.get("RANK", "0")) == 0
         self.folder = folder
         self._count = 0
-        self._store: TCPStore | None = None
+        self._store: Any = None  # torch.distributed.TCPStore
         if self.processes > 1:
             end_with_parent()
             self._store = self._meet()
@@ -205,7 +202,7 @@ class Together:
         while True:
             try:
                 self._store.wait([key], _PATIENCE)
-                return self._store.get(key).decode()
+                return str(self._store.get(key), "utf-8")
             except DistStoreError:  # nothing yet
                 continue
             except (RuntimeError, OSError):  # the store is gone, and who held it
@@ -224,11 +221,11 @@ class Together:
         """One run may hold another, for embeddings; a launch that begins again has a new count."""
         return f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{self.folder}"
 
-    def _meet(self) -> TCPStore:
-        from torch.distributed import TCPStore
+    def _meet(self) -> Any:
+        from torch import distributed
 
         agents = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-        return TCPStore(
+        return distributed.TCPStore(  # type: ignore[attr-defined]
             os.environ["MASTER_ADDR"],
             int(os.environ["MASTER_PORT"]),
             is_master=self.leads and not agents,

@@ -161,7 +161,7 @@ class Learner(pl.LightningModule):
                 table = csv.DictWriter(file, ["epoch", *_CURVES], lineterminator="\n")
                 table.writeheader()
                 table.writerows(self.epochs)
-            for callback in self.trainer.callbacks:
+            for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
                 if isinstance(callback, Telling):
                     callback.tell(self)
 

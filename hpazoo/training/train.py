@@ -132,7 +132,7 @@ def check_parts(
     return notes
 
 
-def _names(classes: ClassList, which: np.ndarray) -> str:
+def _names(classes: ClassList, which: Any) -> str:
     return ", ".join(classes.names[index] for index in np.flatnonzero(which))
 
 
