@@ -28,7 +28,7 @@ KINDS = ("png", "jpg") * 4 + ("jpg",)
 """Of the drawn fields, in the proportion of the two sources: Kaggle's PNG, the atlas's JPEG."""
 QUALITY = 75
 """Of JPEG, at which drawn fields take as much as those of the atlas, 1.3 MB."""
-APART = 256e6
+APART = 128e6
 """Bytes of a store that is read in random order, far more than a processor's cache holds."""
 
 

@@ -20,7 +20,8 @@ class Cell:
     `mask`, `nucleus`, `nucleoli` are bool; `depth` is the distance to the nucleus's edge inside it,
     `away` the distance from the nucleus, `edge` the distance to the cell's own edge (float32).
     Points are (x, y); `spots` (k, 2) are the centres of nucleoli. `radius` and `nucleus_radius` are
-    means over all directions, `core` is the box of the nucleus, `reach` is how far from the nucleus the ER extends; `unit` is how many px stand for one px of a 512 px field.
+    means over all directions, `reach` is how far from the nucleus the ER extends, `core` the box of
+    the nucleus; `unit` is how many px stand for one px of a 512 px field.
     """
 
     mask: np.ndarray
@@ -94,7 +95,7 @@ def stroke(
         cv2.polylines(canvas, some, False, level, 1, cv2.LINE_AA, shift=_SHIFT)
     # OpenCV draws thick smooth lines ten times slower than thin ones.
     if (wide := round(width)) > 1:
-        canvas = cv2.dilate(canvas, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide)))
+        cv2.dilate(canvas, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide)), canvas)
     return canvas.astype(np.float32) * np.float32(1 / 255)
 
 
@@ -126,14 +127,15 @@ def places(rng: Rng, where: np.ndarray, count: int, apart: float) -> np.ndarray:
     points = points.reshape(-1, 2) * (width / across, height / down)
     pixels = points.astype(int)
     inside = points[where[pixels[:, 1], pixels[:, 0]]]
-    rng.shuffle(inside)
-    return inside[:count]
+    return np.asarray(inside[rng.permutation(len(inside))[:count]])
 
 
 def wander(
     rng: Rng, start: np.ndarray, heading: np.ndarray, length: float, bend: float, step: float
 ) -> np.ndarray:
-    """Curved paths (n, k, 2) float32: from `start` (n, 2) in a `heading` (n,), turning at random."""
+    """Curved paths (n, k, 2) float32 from points `start` (n, 2), in directions `heading` (n,)
+    that turn at random.
+    """
     count = max(int(length / step), 2)
     # A slowly changing rate of turning makes arcs; white noise would make a tremor.
     turns = rng.standard_normal((len(heading), count), np.float32)

@@ -140,7 +140,7 @@ def _normal(rng: Rng, shape: int | tuple[int, ...], sd: float, *, exp: bool = Fa
 def _ellipse(turn: np.ndarray, ratio: np.ndarray) -> np.ndarray:
     """Radius (n, directions) of ellipses of mean radius about 1 with axes of this ratio (n,)."""
     across = np.square(np.sin(_ANGLES - turn[:, None]))
-    return np.sqrt(ratio[:, None] / (1 + (np.square(ratio)[:, None] - 1) * across))
+    return np.asarray(np.sqrt(ratio[:, None] / (1 + (np.square(ratio)[:, None] - 1) * across)))
 
 
 def _waves(uneven: np.ndarray) -> np.ndarray:
@@ -199,9 +199,9 @@ def _patch(outline: Outline, where: tuple[slice, slice], unit: float, pad: int) 
 def poles(
     rng: Rng, outlines: list[Outline], labels: np.ndarray, unit: float, pad: int
 ) -> np.ndarray:
-    """Where each cell's centrosome is, (n, 2) as x, y: beside the nucleus, within the cell if that can be.
+    """Where each cell's centrosome is, (n, 2) as x, y: beside the nucleus.
 
-    `labels` is the label image of `rasterise`.
+    It lies within the cell, if any direction leads there; `labels` is the picture of `rasterise`.
     """
     centre = np.stack([outline.centre for outline in outlines])[:, None]
     divides = np.array([outline.mitotic for outline in outlines])
@@ -217,4 +217,4 @@ def poles(
     x, y = np.clip(pixels, 0, len(labels) - 1).transpose(3, 0, 1, 2)
     own = (labels[y, x] == np.arange(1, len(outlines) + 1)[:, None]).all(axis=0)
     first = np.where(divides, 0, own.argmax(axis=1))
-    return near[np.arange(len(outlines)), first]
+    return np.asarray(near[np.arange(len(outlines)), first])

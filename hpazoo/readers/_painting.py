@@ -69,9 +69,7 @@ def paint(scene: Scene, size: int, seeded: Seeded) -> Painted:
         cell = _cell(rng, scene, drawn, patch, mask, edges[patch.where], unit, pad)
         _add(rng, scene, drawn, cell, [channel[patch.where] for channel in canvas])
         np.copyto(cores[patch.where], number, where=cell.nucleus)
-    off_target = _off_target(seeded(0), labels.shape, scene.antibody, unit)
-    off_target *= _OUTSIDE + (1 - _OUTSIDE) * (labels > 0)
-    canvas[1] += off_target
+    canvas[1] += _off_target(seeded(0), labels, scene.antibody, unit)
     inner = slice(pad, pad + size)
     return Painted(
         canvas[:, inner, inner],
@@ -122,27 +120,30 @@ def _pour(layer: np.ndarray, light: np.ndarray, shape: np.ndarray, level: float)
     layer += light
 
 
-def _off_target(rng: Rng, shape: tuple[int, int], antibody: Antibody, unit: float) -> np.ndarray:
-    """What the antibody shows anywhere (h, w) float32: waves or noise, at its level."""
+def _off_target(rng: Rng, labels: np.ndarray, antibody: Antibody, unit: float) -> np.ndarray:
+    """What the antibody shows anywhere (S, S) float32, waves or noise, and less between cells."""
+    # Its features are wide, so a quarter of the resolution will do.
+    step = max(round(4 * unit), 1)
+    shape = tuple(length // step + 1 for length in labels.shape)
     level = np.float32(antibody.off_target)
     if antibody.waves is None:
-        found = smooth(rng, shape, antibody.grain * unit) * (level / 3)
+        found = smooth(rng, shape, antibody.grain * unit / step) * (level / 3)
     else:
-        turns = 2 * np.pi / 512 / unit * np.array(antibody.waves)[:, None]
+        turns = 2 * np.pi / 512 / unit * step * np.array(antibody.waves)[:, None]
         phase = rng.uniform(0, 2 * np.pi, (2, 1))
         rows, columns = (turns * np.arange(shape[0]) + phase).astype(np.float32)
-        # The sine of a sum, as two products of rows by columns.
-        found = np.outer(np.sin(rows) * (level / 2), np.cos(columns))
-        found += np.outer(np.cos(rows) * (level / 2), np.sin(columns))
-    found += level / 2
-    return np.maximum(found, 0, out=found)
+        found = np.sin(rows[:, None] + columns) * (level / 2)
+    found = cv2.resize(np.maximum(found + level / 2, 0), labels.shape[::-1])
+    np.multiply(found, _OUTSIDE, out=found, where=labels == 0)
+    return np.asarray(found)
 
 
 def _edges(labels: np.ndarray) -> np.ndarray:
     """Distance (S, S) float32 of each pixel from the rim of its cell."""
     kernel = np.ones((3, 3), np.uint8)
     same = cv2.erode(labels, kernel) == cv2.dilate(labels, kernel)
-    return cv2.distanceTransform((same & (labels > 0)).astype(np.uint8), cv2.DIST_L2, 3)
+    inside = (same & (labels > 0)).astype(np.uint8)
+    return np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 3))
 
 
 def _cell(

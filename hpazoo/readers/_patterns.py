@@ -20,7 +20,8 @@ SPINDLE = "Mitotic spindle"
 
 def nucleoplasm(cell: Cell, rng: Rng) -> np.ndarray:
     grain = 0.72 + 0.14 * texture(rng, "grain", cell.shape, cell.unit)
-    return _clip(grain, 0.2, 1.2) * _inside(cell) * (1 - 0.85 * _soft(cell.nucleoli, cell.unit))
+    dark = 1 - 0.85 * _soft(cell.nucleoli, cell.unit)
+    return np.asarray(_clip(grain, 0.2, 1.2) * _inside(cell) * dark)
 
 
 def nuclear_membrane(cell: Cell, rng: Rng) -> np.ndarray:
@@ -93,7 +94,7 @@ def intermediate_filaments(cell: Cell, rng: Rng) -> np.ndarray:
     turn = rng.choice([-1, 1], count) * rng.uniform(0.9, 1.5, count)
     paths = wander(rng, start, angles + turn, 1.5 * cell.radius, 0.09, 4 * cell.unit)
     net = stroke(cell.shape, paths, 3 * cell.unit, 0.5) + 0.12
-    return net * cell.fading(0.5 * cell.radius, 0.25)
+    return np.asarray(net * cell.fading(0.5 * cell.radius, 0.25))
 
 
 def actin_filaments(cell: Cell, rng: Rng) -> np.ndarray:
@@ -109,7 +110,8 @@ def actin_filaments(cell: Cell, rng: Rng) -> np.ndarray:
     span = cell.radius * rng.uniform(0.6, 1.6, count)[:, None]
     paths = np.stack([middle - tilt * span, middle + tilt * span], 1)
     bundles = stroke(cell.shape, rng.permutation(paths), 3 * cell.unit, 0.45)
-    return np.maximum(bundles, 0.4 * np.exp(cell.edge * (-1 / (2.5 * cell.unit))))
+    cortex = 0.4 * np.exp(cell.edge * (-1 / (2.5 * cell.unit)))
+    return np.asarray(np.maximum(bundles, cortex))
 
 
 def microtubules(cell: Cell, rng: Rng) -> np.ndarray:
@@ -167,7 +169,7 @@ def centrosome(cell: Cell, rng: Rng) -> np.ndarray:
 
 def plasma_membrane(cell: Cell, rng: Rng) -> np.ndarray:
     uneven = _clip(1 + 0.25 * texture(rng, "clouds", cell.shape, cell.unit), 0.4, 1.5)
-    return np.exp(cell.edge * (-1 / (2.4 * cell.unit))) * uneven + 0.07
+    return np.asarray(np.exp(cell.edge * (-1 / (2.4 * cell.unit))) * uneven + 0.07)
 
 
 def mitochondria(cell: Cell, rng: Rng) -> np.ndarray:
@@ -213,7 +215,7 @@ def chromatin(cell: Cell, rng: Rng) -> np.ndarray:
         return _inside(cell) * np.float32(0.95)
     grain = 0.55 + 0.13 * texture(rng, "grain", cell.shape, cell.unit)
     dark = 1 - 0.62 * _soft(cell.nucleoli, 1.5 * cell.unit)
-    return _clip(grain, 0.15, 1) * dark * _inside(cell)
+    return np.asarray(_clip(grain, 0.15, 1) * dark * _inside(cell))
 
 
 def _inside(cell: Cell) -> np.ndarray:
@@ -227,7 +229,7 @@ def _soft(mask: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _clip(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    return np.minimum(np.maximum(values, low), high)
+    return np.asarray(np.minimum(np.maximum(values, low), high))
 
 
 PATTERNS: dict[str, Pattern] = {

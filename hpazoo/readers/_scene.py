@@ -61,7 +61,7 @@ class Scene:
 def make_scene(
     shapes: Rng, says: Rng, plate: Plate, antibody: Antibody, heterogeneity: float, first: bool
 ) -> Scene:
-    """Cells with `shapes` and what they show with `says`, so that either stays if the other changes.
+    """Cells by the generator `shapes`, and what they show by `says`: neither changes the other.
 
     In the `first` field of a well each of its locations is shown by a cell, if there is one that
     can: annotators label what they see.
@@ -89,7 +89,9 @@ def make_scene(
                 slice(max(_PAD - part.start, 0), max(_PAD + _SIDE - part.start, 0))
                 for part in patch.where
             )
-            inside = np.count_nonzero(nucleus[rows, columns]) / max(np.count_nonzero(nucleus), 1)
+            inside = np.count_nonzero(nucleus[rows, columns]) / max(
+                int(np.count_nonzero(nucleus)), 1
+            )
         # What is at the centrosome cannot be told where that lies outside. Were only the cells
         # discarded that have something there, a cell's place would give its label away.
         seen = inside >= _INSIDE and bool(((pole >= 0) & (pole < _SIDE / _UNIT)).all())

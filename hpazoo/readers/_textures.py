@@ -6,7 +6,7 @@ own, so that they are the same everywhere; where a field cuts them comes from th
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import cv2
 import numpy as np
@@ -53,7 +53,7 @@ def static(rng: Rng, shape: tuple[int, int]) -> np.ndarray:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def _tile(name: str) -> np.ndarray:
     made = _TILES[name](np.random.default_rng([_SEED, *name.encode()]))
     made.setflags(write=False)

@@ -124,8 +124,8 @@ class Synthetic:
         rng = self._rng(4, *place[:3])
         pixels = photograph(rng, painted.light, scene.plate)
         masks = painted.masks
-        digest = hashlib.sha256(pixels)
-        digest.update(masks.astype(np.uint8))
+        digest = hashlib.sha256(pixels.data)
+        digest.update(masks.astype(np.uint8).data)
         return Field(
             field_id,
             pixels,

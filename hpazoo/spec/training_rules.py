@@ -16,6 +16,9 @@ from hpazoo.spec.shapes import Json, items, known, listing, looks_like_path, nor
 from hpazoo.spec.strict_yaml import Document, Path
 from hpazoo.spec.words import as_yaml
 
+_ANGULAR = "arcface"
+"""Head and loss."""
+
 
 def training_problems(document: Document, spec: Json) -> Iterator[Problem]:
     """Problems of `training`, and of `train` of each model."""
@@ -31,6 +34,8 @@ def training_problems(document: Document, spec: Json) -> Iterator[Problem]:
                 cure = "add 'training: {images: [...], splitter: ...}'"
                 yield Problem(text, document.key_place(path), cure)
             yield from _fits(document, name, model, path)
+            yield from _answers(document, name, model, spec.get("classes"))
+            yield from _cosines(document, name, model, path)
             yield from _folds(document, training, model["train"], path)
 
 
@@ -84,11 +89,53 @@ def _fits(document: Document, name: str, model: Json, path: Path) -> Iterator[Pr
             yield Problem(text, document.place(where), f"this one's is {as_yaml(mine)}")
 
 
+def _answers(document: Document, name: str, model: Json, classes: Any) -> Iterator[Problem]:
+    """What is trained here answers for the classes of the spec, as its labels do.
+
+    Where a checkpoint is used instead, `map_classes` leads from its classes to them; once trained,
+    the model would need none, and its file would not fit.
+    """
+    card = find_card(model["checkpoint"]) if isinstance(model.get("checkpoint"), str) else None
+    theirs = model.get("classes") or (card.classes if card else None)
+    if not isinstance(theirs, str) or not isinstance(classes, str) or theirs == classes:
+        return
+    key = "classes" if "classes" in model else "checkpoint"
+    if document.is_sound(("models", name, key)) and document.is_sound(("classes",)):
+        text = f"model '{name}' answers for {theirs}, and would be trained for {classes}"
+        cure = "remove 'train', or begin from these weights ('start' below 'train')"
+        yield Problem(text, document.place(("models", name, key)), cure)
+
+
+def _cosines(document: Document, name: str, model: Json, path: Path) -> Iterator[Problem]:
+    """The head `arcface` gives cosines, and the loss `arcface` takes nothing else.
+
+    By their names, of hpazoo's own alone: what other packages' heads give is not known.
+    """
+    card = find_card(model["checkpoint"]) if isinstance(model.get("checkpoint"), str) else None
+    head = split(model.get("head", (card.builds or {}).get("head") if card else None))[0]
+    loss = split(model["train"].get("loss", Recipe().loss))[0]
+    if head is None or loss is None or "." in head + loss or (head == loss == _ANGULAR):
+        return
+    if known("heads", head) is None or known("losses", loss) is None or _ANGULAR not in (head, loss):
+        return
+    place = document.place((*path, "loss")) if "loss" in model["train"] else document.key_place(path)
+    if loss == _ANGULAR:
+        text = f"loss '{loss}' learns from cosines, and the head '{head}' gives none"
+        yield Problem(text, place, f"write 'head: {_ANGULAR}'")
+    else:
+        text = f"loss '{loss}' learns from logits, and the head '{head}' gives cosines"
+        yield Problem(text, place, f"write 'loss: {_ANGULAR}', or take another head")
+
+
 def _of_labels(document: Document, train: Json, path: Path) -> Iterator[Problem]:
-    """Augmentations that change labels are nothing for groups."""
+    """Augmentations that change labels are nothing for groups, nor is waiting for a validation."""
     loss = known("losses", train.get("loss", Recipe().loss))
     if loss is None or "groups" not in loss.needs:
         return
+    if isinstance(train.get("patience"), int):
+        text = f"loss '{split(train['loss'])[0]}' learns all groups, so no image is left out"
+        place = document.place((*path, "patience"))
+        yield Problem(f"{text} to be patient with", place, "remove it, and choose 'epochs'")
     for index, config in enumerate(listing(train.get("augment"))):
         found = known("augmentations", config)
         if found and "labels" in found.needs:

@@ -15,9 +15,9 @@ _PATIENCE = 3
 _LOOKS = 6000
 """Looks at a pair of folds, at most; with the sample it bounds the time, not by a clock, so that a
 slow machine finds the same division."""
-_ROWS = 32
-"""Rows of a matrix product at a time: so small a one OpenBLAS does in one thread. In several, which
-wait for each other by turning, a look takes 5 times as long where other work shares the cores."""
+_PRODUCT = 2**18
+"""Multiplications in a matrix product at most: OpenBLAS does so small a one in one thread. Several
+wait for each other by turning, and where other work shares the cores a look took 5 times as long."""
 
 
 def start(
@@ -92,8 +92,9 @@ def _even_out(
     heavy_left, heavy_right = left * weights, right * weights
     # the last row and column stand for no group: with them an exchange is a move
     table = np.zeros((len(ours) + 1, len(theirs) + 1))
-    for row in range(0, len(ours), _ROWS):
-        part = heavy_left[row : row + _ROWS]
+    rows = max(1, _PRODUCT // max(1, right.size))
+    for row in range(0, len(ours), rows):
+        part = heavy_left[row : row + rows]
         table[row : row + len(part), :-1] = (-2 * division.whole) * (part @ right.T)
     table[:-1] += division.whole * (heavy_left * left).sum(axis=1)[:, None]
     table[:, :-1] += division.whole * (heavy_right * right).sum(axis=1)

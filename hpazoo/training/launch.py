@@ -9,8 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,8 +25,8 @@ _LINES = 15
 """Last lines of what a training said, shown where it ends without a word of its own."""
 _GROUP = {"RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "ROLE_RANK", "WORLD_SIZE"}
 _GROUP |= {"LOCAL_WORLD_SIZE", "ROLE_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
-_PATIENCE = timedelta(seconds=30)
-"""After which a process that waits for the next training looks whether it is still wanted."""
+_NOW_AND_THEN = 0.5
+"""Seconds between two looks for the next training."""
 
 
 def fitted(job: Job) -> bool:
@@ -196,17 +196,14 @@ class Together:
             yield Invitation(Path(description), environment)
 
     def _heard(self, key: str) -> str:
-        from torch.distributed import DistStoreError
-
-        assert self._store is not None
         while True:
             try:
-                self._store.wait([key], _PATIENCE)
-                return str(self._store.get(key), "utf-8")
-            except DistStoreError:  # nothing yet
-                continue
+                # looked at now and then: a wait that is in vain is told on the screen
+                if self._store.check([key]):
+                    return str(self._store.get(key), "utf-8")
             except (RuntimeError, OSError):  # the store is gone, and who held it
                 return _END
+            time.sleep(_NOW_AND_THEN)
 
     def _say(self, text: str) -> None:
         if self._store is None:

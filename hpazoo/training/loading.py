@@ -92,7 +92,7 @@ class Order(Sampler[Place]):
         self.how = how
         self.rank = rank
         self.processes = processes
-        self.batch = min(batch, self.count) if how != "in-order" else 1
+        self.batch = 1 if how == "in-order" else max(1, min(batch, self.count))
         self.epoch = 0
         self._share = rare_shares(labels) if how == "rare" else None
 
@@ -103,7 +103,7 @@ class Order(Sampler[Place]):
     @property
     def batches(self) -> int:
         """Of all processes together, those shown twice left out."""
-        return self.count // self.batch if self.count else 0
+        return self.count // self.batch
 
     def __len__(self) -> int:
         return -(-self.batches // self.processes) * self.batch
@@ -117,7 +117,7 @@ class Order(Sampler[Place]):
         else:
             order = rng.choice(self.count, self.count, p=self._share)
         turns = self.epoch + MOST_EPOCHS * _times_before(order)
-        whole = np.arange(self.batches * self.batch).reshape(self.batches, -1)
+        whole = np.arange(self.batches * self.batch).reshape(self.batches, self.batch)
         shared = np.resize(whole, (len(self) // self.batch * self.processes, self.batch))
         for place in shared[self.rank :: self.processes].ravel().tolist():
             yield int(turns[place]), int(order[place])

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from hpazoo.classes import class_list
-from hpazoo.errors import FieldError
+from hpazoo.errors import FieldError, HpazooError
 from hpazoo.geometry import cells_of
 from hpazoo.readers._hierarchy import NEGATIVE
 from hpazoo.readers._patterns import INTERPHASE_ONLY, PATTERNS, SPINDLE
 from hpazoo.readers.synthetic import Synthetic
-from hpazoo.splitters import splitters
+from hpazoo.splitters._ids import groups_by
 from hpazoo.training.sources import samples_of
 
 HERE = Path()
@@ -106,7 +106,7 @@ def test_cells_without_truth_are_cut_off_or_dissolved(reader, drawn):
 def test_every_location_of_a_well_is_shown(reader):
     wells, shown = {}, defaultdict(set)
     labels = reader.labels(CLASSES)
-    for row, name in enumerate(labels.ids):
+    for row in range(len(labels)):
         wells[labels.columns["well"][row]] = set(labels.named(row).split("|"))
     for cell in reader.truth():
         if not cell.discarded:
@@ -228,17 +228,14 @@ def test_twins_share_labels():
     assert fields[0].sha256 != fields[1].sha256
 
 
-def test_folds_by_well_and_antibody():
+def test_wells_and_antibodies_are_groups():
     reader = Synthetic(HERE, fields=6 * 24, antibody_repeats=2)
     samples = samples_of(reader.labels(CLASSES))
-    for column in ("well", "antibody", "plate"):
-        splitter = splitters.build({"type": "groups", "column": column, "folds": 3}, HERE)
-        folds = splitter.split(samples).fold
-        groups = defaultdict(set)
-        for name, fold in zip(samples.columns[column], folds.tolist(), strict=True):
-            groups[name].add(fold)
-        assert len(groups) == {"well": 72, "antibody": 36, "plate": 6}[column]
-        assert all(len(found) == 1 for found in groups.values())
+    for column, count in {"well": 72, "antibody": 36, "plate": 6}.items():
+        group, _ = groups_by(samples, None, column, "refuse")
+        assert sorted(np.bincount(group).tolist()) == [144 // count] * count
+    with pytest.raises(HpazooError, match="say no antibody"):
+        groups_by(samples, "antibody", None, "refuse")
 
 
 def test_negative_fields_are_dark():
@@ -291,7 +288,7 @@ def test_size_and_place_do_not_give_labels_away():
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
 
-    reader = Synthetic(HERE, fields=720, size=128)
+    reader = Synthetic(HERE, fields=480, size=128)
     rows, truth, plates = [], [], []
     for name in reader.ids():
         if not name.endswith("_1"):
@@ -311,8 +308,8 @@ def test_size_and_place_do_not_give_labels_away():
             plates.append(int(name.split("_")[1]))
     features, shown = np.array(rows), np.array(truth)
     features = (features - features.mean(axis=0)) / features.std(axis=0)
-    test = np.array(plates) > 20
-    assert test.sum() > 700
+    test = np.array(plates) > 13
+    assert test.sum() > 400
 
     def auc(one, columns):
         model = LogisticRegression().fit(features[~test][:, columns], shown[~test, one])

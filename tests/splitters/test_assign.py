@@ -164,3 +164,13 @@ def test_a_hundred_thousand_images(groups):
     assert time.process_time() - begin < 10
     assert_whole(fold, group)
     assert np.abs(off_by(labels, fold, [1] * 5)).max() < (1 if groups > 500 else 100)
+
+
+def test_one_thread_does_it_all():
+    """Threads of the linear algebra library that wait by turning would take time from others."""
+    labels = labels_of(3000)
+    group = np.random.default_rng(0).permutation(3000) % 300
+    everywhere, here = time.process_time(), time.thread_time()
+    assign(labels, group, [1] * 5)
+    everywhere, here = time.process_time() - everywhere, time.thread_time() - here
+    assert everywhere - here < 0.2 * here

@@ -139,17 +139,16 @@ def job(
     )
 
 
-def process(made: Job, *, wait: bool = True, **environment: str) -> subprocess.Popen[bytes]:
+def process(made: Job) -> subprocess.Popen[bytes]:
     """The training's own process, as `launch` starts it."""
-    found = subprocess.Popen(
-        [sys.executable, "-m", "hpazoo.training.fit", str(made.description)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
-        stdout=subprocess.DEVNULL,
-        stderr=(made.place / "log.txt").open("ab"),
-        start_new_session=True,
-    )
-    if wait:
-        found.wait(120)
+    with (made.place / "log.txt").open("ab") as log:
+        found = subprocess.Popen(
+            [sys.executable, "-m", "hpazoo.training.fit", str(made.description)],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
+        )
     return found
 
 

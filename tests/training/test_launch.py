@@ -46,7 +46,7 @@ def test_killed_and_begun_again(network: str, tmp_path: Path) -> None:
     recipe = {"epochs": 3, "patience": 3}
     slow = {"pause": 0.15}
     made = jobs.job(tmp_path / "a", recipe=recipe, backbone=slow, plugins=(network,))
-    child = jobs.process(written(tmp_path, made), wait=False)
+    child = jobs.process(written(tmp_path, made))
     while not (made.place / LAST).exists():
         assert child.poll() is None, made.log.read_text(encoding="utf-8")
         time.sleep(0.05)
@@ -78,7 +78,7 @@ def test_killed_at_random_moments(workers: int, network: str, tmp_path: Path) ->
     written(tmp_path, made[1])
     kills = 0
     while not fitted(made[1]):
-        child = jobs.process(made[1], wait=False)
+        child = jobs.process(made[1])
         try:
             child.wait(4 + moments.uniform(0, 6) + 2 * kills)
         except subprocess.TimeoutExpired:
@@ -92,6 +92,7 @@ def test_killed_at_random_moments(workers: int, network: str, tmp_path: Path) ->
     assert first[0] == second[0] and np.array_equal(first[1], second[1])
 
 
+@pytest.mark.slow
 def test_a_death_without_a_word(network: str, tmp_path: Path) -> None:
     made = jobs.job(tmp_path, backbone={"fails": "death"}, plugins=(network,))
     with pytest.raises(HpazooError) as caught:
@@ -101,6 +102,7 @@ def test_a_death_without_a_word(network: str, tmp_path: Path) -> None:
     assert f"The end of {made.log}:" in said
 
 
+@pytest.mark.slow
 def test_weights_that_are_there_are_no_failure(
     network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +151,7 @@ def test_one_of_two_processes_fails(network: str, tmp_path: Path) -> None:
         launch(written(tmp_path, made), silent)
 
 
+@pytest.mark.slow
 def test_a_training_ends_with_the_run(network: str, tmp_path: Path) -> None:
     """Also one whose run is gone before it has begun to listen."""
     made = jobs.job(tmp_path, backbone={"pause": 60.0}, plugins=(network,))
