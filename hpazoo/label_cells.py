@@ -16,7 +16,8 @@ EXPECTED = (
     "locations: '8|5', '8 5' or names joined by '|') or a column of 0 and 1 per class"
 )
 _LABEL_COLUMNS = ("label", "labels", "target", "locations")
-_NUMBERS = re.compile(r"[0-9]+(\s+[0-9]+)*", re.ASCII)
+# 3.0 is how whole numbers come out of pandas where a cell of the column was empty
+_NUMBERS = re.compile(r"[0-9]+(\s+[0-9]+)*|[0-9]+\.0", re.ASCII)
 _BETWEEN = re.compile(r"\s*[|;,]\s*")  # no class has one of them in its name
 _UNIT = "\x1f"  # between the cells of a row; whatever holds one is neither 0 nor 1
 _ONE = {"1", "1.0", "true", "True", "TRUE"}
@@ -99,7 +100,8 @@ def _named(text: str, classes: ClassList) -> tuple[int, ...]:
     found: set[int] = set()
     for part in _BETWEEN.split(text) if text else ():
         if _NUMBERS.fullmatch(part):
-            found.update(_number(word, classes) for word in part.split())
+            words = part.removesuffix(".0").split()
+            found.update(_number(word, classes) for word in words)
         elif part in classes.names:
             found.add(classes.names.index(part))
         else:

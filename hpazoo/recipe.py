@@ -21,9 +21,9 @@ def default_augment(classes: Collection[str], groups: bool) -> list[Json]:
 
     The order matters: a channel is replaced before its brightness is changed.
     """
-    names = ["d4", "crop", "reference-channel", "negative-green", "gain"]
+    names = ["crop", "d4", "reference-channel", "negative-green", "gain"]
     if groups:
-        names = ["d4", "crop", "gain"]
+        names = ["crop", "d4", "gain"]
     elif NEGATIVE not in classes:
         names.remove("negative-green")
     return [{"type": name} for name in names]
@@ -64,8 +64,8 @@ class Recipe:
     loss
         What is minimised.
     augment
-        Changes of the images, in this order. `null`: d4, crop, reference-channel, negative-green
-        where there is a class Negative, and gain; of groups d4, crop and gain.
+        Changes of the images, in this order. `null`: crop, d4, reference-channel, negative-green
+        where there is a class Negative, and gain; of groups crop, d4 and gain.
     sample
         `all` shows each image once per epoch; `rare` draws as many, images of rare classes more
         often (weight 1 / square root of the number of images of their rarest class).

@@ -13,6 +13,7 @@ another image.
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
 import json
@@ -81,6 +82,21 @@ def image_hash(field_id: str) -> int:
     """40 bits that all spellings of an image's id share."""
     *_, barest = keys(field_id)
     return int.from_bytes(hashlib.sha256(barest.encode("utf-8", "replace")).digest()[:BYTES])
+
+
+def packed(field_ids: Iterable[str]) -> str:
+    """Hashes of ids as text, 7 characters an image: what a file of weights says it has seen."""
+    hashes = sorted({image_hash(name) for name in field_ids})
+    return base64.b64encode(b"".join(one.to_bytes(BYTES) for one in hashes)).decode("ascii")
+
+
+def among(field_ids: Iterable[str], text: str) -> set[str]:
+    """Those of the ids whose hashes `packed` put into a text; ValueError where it is damaged."""
+    data = base64.b64decode(text, validate=True)
+    if len(data) % BYTES:
+        raise ValueError(f"{len(data)} bytes are no whole number of hashes")
+    there = {data[at : at + BYTES] for at in range(0, len(data), BYTES)}
+    return {name for name in field_ids if image_hash(name).to_bytes(BYTES) in there}
 
 
 @functools.cache

@@ -17,6 +17,11 @@ ID_COLUMNS = ("id", "field")
 _DELIMITERS = ",\t;"  # the semicolon is what spreadsheets write where the comma is decimal
 _LONGEST = 240  # bytes; a name of a file has 255, and `_red.png` and the like follow the id
 _BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_SHEETS = {
+    b"PK\x03\x04": "a zip archive, as workbooks of spreadsheets are (save the sheet as CSV)",
+    b"\xd0\xcf\x11\xe0": "an old Office file (save the sheet as CSV)",
+    b"PAR1": "Parquet (save it as CSV)",
+}
 
 
 class Row(NamedTuple):
@@ -47,8 +52,10 @@ def reading(path: Path, expected: str) -> Iterator[TextIO]:
     While it is read, whatever shows that it is no text becomes a HpazooError, which says what it is
     and what was `expected`.
     """
-    if path.is_dir():
-        raise HpazooError(f"{path} is a folder; {expected}")
+    if path.exists() and not path.is_file():
+        # a pipe would be waited for, and what is read of it for its kind is lost
+        what = "a folder" if path.is_dir() else "no file but a pipe or a device"
+        raise HpazooError(f"{path} is {what}; {expected}")
     head = b""
     try:
         with path.open("rb") as binary:
@@ -165,6 +172,8 @@ def checked_id(text: str, place: str, expected: str) -> str:
 
 
 def _kind(head: bytes) -> str:
+    if sheet := next((kind for start, kind in _SHEETS.items() if head.startswith(start)), ""):
+        return sheet
     from hpazoo.imageio import kind_of  # late: it brings libraries of images
 
     return kind_of(head)

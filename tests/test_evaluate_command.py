@@ -181,3 +181,14 @@ def test_no_torch_is_imported():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_was_predicted_is_no_truth(product, tmp_path):
+    """Scores of 1 that mean nothing say so, also of a copy."""
+    run, truth, masks = product
+    copy = tmp_path / "truth.csv"
+    copy.write_bytes((run / "predictions.csv").read_bytes())
+    found = evaluate(run, copy, rounds=0, save=False)
+    assert f"{copy} is no truth but what was predicted itself" in found.notes[0]
+    found = evaluate(run, truth, truth_masks=masks, rounds=0, save=False)
+    assert not any("is no truth" in note for note in found.notes)

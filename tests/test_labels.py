@@ -1,5 +1,6 @@
 """Tables of labels: every form there is read alike, and whatever is wrong is said with its line."""
 
+import os
 import time
 
 import numpy as np
@@ -221,3 +222,34 @@ def test_real_tables_in_the_wrong_list_and_together(shared):
     first = read_labels(folder / "hpa2018_train.csv", NEW, written_in=OLD)
     with pytest.raises(HpazooError, match="571 images with one id and different labels"):
         union([first, read_labels(folder / "hpa2021_train.csv", NEW)])
+
+
+def test_numbers_that_pandas_made_fractions(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("ID,Label\na,3.0\nb,16.0\n")
+    table = read_labels(path, NEW)
+    assert [table.named(row) for row in (0, 1)] == [NEW.names[3], NEW.names[16]]
+    path.write_text("ID,Label\na,3.5\n")
+    with pytest.raises(HpazooError, match=r"'3\.5' \(line 2\)"):
+        read_labels(path, NEW)
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"PK\x03\x04\x14\0", "workbooks of spreadsheets are \\(save the sheet as CSV"),
+        (b"\xd0\xcf\x11\xe0\0", "an old Office file \\(save the sheet"),
+        (b"PAR1\x15\0", "Parquet \\(save it as CSV"),
+    ],
+)
+def test_tables_of_other_programs_are_named(tmp_path, head, kind):
+    (tmp_path / "t").write_bytes(head)
+    with pytest.raises(HpazooError, match=kind):
+        read_labels(tmp_path / "t", NEW)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "t.csv")
+    with pytest.raises(HpazooError, match="no file but a pipe or a device"):
+        read_labels(tmp_path / "t.csv", NEW)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hpazoo import atlas_ids, seen_images
@@ -20,10 +20,15 @@ class Lineage:
     """Data set -> the nearest card that was trained on it."""
     untold: tuple[str, ...] = ()
     """What is not known, each a clause that can stand in a message."""
+    own: str = ""
+    """Hashes of the images that the file itself names, `seen_images.packed`."""
 
     def seen(self, field_ids: Iterable[str]) -> dict[str, str]:
         """Those of the ids that were trained on -> `card X, data set Y`, the nearest such card."""
         left, found = set(field_ids), dict[str, str]()
+        if self.own:
+            found = dict.fromkeys(seen_images.among(left, self.own), "named in the file")
+            left -= found.keys()
         for data_set, card in self.data_sets.items():
             covered = seen_images.seen(left, [data_set])
             found |= dict.fromkeys(covered, f"card {card}, data set {data_set}")
@@ -55,9 +60,11 @@ def lineage(card: Card | Mapping[str, Any] | None) -> Lineage:
         return Lineage(untold=("the file has no card that says what it was trained on",))
     if isinstance(card, Card):
         return _upward([card], {}, [])
-    untold, sets = [], {}
+    untold, sets, own = [], {}, ""
     said, parent = card.get("trained_on"), card.get("parent")
-    if isinstance(said, list) and said and all(isinstance(one, str) for one in said):
+    if isinstance(said, Mapping) and _are_hashes(said.get("hashes")):
+        own = said["hashes"]
+    elif isinstance(said, list) and said and all(isinstance(one, str) for one in said):
         sets = dict.fromkeys(said, "in the file")
     else:
         images = said.get("images") if isinstance(said, Mapping) else None
@@ -66,7 +73,15 @@ def lineage(card: Card | Mapping[str, Any] | None) -> Lineage:
     start = find_card(parent) if isinstance(parent, str) else None
     if start is None and parent not in (None, "imagenet"):
         untold.append(f"it was trained from {str(parent)[:60]!r}, which is no card")
-    return _upward([start] if start else [], sets, untold)
+    return replace(_upward([start] if start else [], sets, untold), own=own)
+
+
+def _are_hashes(text: Any) -> bool:
+    try:
+        seen_images.among((), text)
+    except (ValueError, TypeError):
+        return False
+    return bool(text)
 
 
 def trained_on(card: Card) -> tuple[str, ...]:

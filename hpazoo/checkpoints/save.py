@@ -16,6 +16,7 @@ from hpazoo.checkpoints.agreement import full_builds
 from hpazoo.checkpoints.reading.header import CARD_KEY, card_in
 from hpazoo.errors import CheckpointError, UsageError, did_you_mean
 from hpazoo.paths import replacing
+from hpazoo.seen_images import packed
 
 _OF_THE_MODEL = ("builds", "input", "classes", "hpazoo")
 _GIVEN = ("title", "parent", "trained_on", "training", "metrics", "licence", "citation", "note")
@@ -68,7 +69,8 @@ def save_checkpoint(model: nn.Module, path: Path | str, card: Mapping[str, Any])
 
 
 def ids_digest(ids: Iterable[str]) -> dict[str, Any]:
-    """What a card's `trained_on` says of a set of images: their number, and a digest of their ids.
+    """What a card's `trained_on` says of a set of images: their number, a digest of their ids, and
+    40 bits of each (see `hpazoo.seen_images`), by which an image can be told to be one of them.
 
     Whatever their order, and counting each id once, so that two sets can be compared.
     """
@@ -76,6 +78,7 @@ def ids_digest(ids: Iterable[str]) -> dict[str, Any]:
     return {
         "images": len(names),
         "sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+        "hashes": packed(names),
     }
 
 

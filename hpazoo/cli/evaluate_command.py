@@ -92,6 +92,8 @@ def show(found: Evaluation) -> None:
     """Print scores with their rules and intervals, and all that must be known to read them."""
     from rich.console import Console
 
+    from hpazoo.evaluation.problems import counted
+
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=100)
@@ -103,7 +105,7 @@ def show(found: Evaluation) -> None:
     cells = ""
     if "true cells" in counts:
         cells = f", {counts['true cells']} true and {counts['predicted cells']} predicted cells"
-    say(f"\n{counts['fields']} fields{cells}")
+    say(f"\n{counted(counts['fields'], 'field')}{cells}")
     _classes(found, console)
     mark = f"  [{found.stamp}]" if found.stamp else ""
     said: set[str] = set()

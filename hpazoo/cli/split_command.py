@@ -64,8 +64,8 @@ def command(
     classes = class_list(wanted)
     config = None if text is None else _splitter(text)
     folder = out or Path("splits") / "+".join(dict.fromkeys(path.stem for path in tables))
+    table = _read(tables, classes, written)  # first: '.' and the like have no name for a folder
     _check_folder(folder)
-    table = _read(tables, classes, written)
     config = _completed(config or _default(table), folds, embeddings)
     _split(table, config, embeddings, folder)
     _show_spec(tables, written, wanted, config, folder)

@@ -192,4 +192,6 @@ def _as_text(value: Any) -> str:
         return "|".join(map(_as_text, value))
     if isinstance(value, bool):
         return "1" if value else "0"
+    if isinstance(value, bytes):  # how some writers store text
+        return value.decode("utf-8", "backslashreplace").strip()
     return str(value).strip()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hpazoo.atlas_ids import keys
+from hpazoo.atlas_ids import bare_id, keys
 from hpazoo.errors import HpazooError, UsageError
 from hpazoo.evaluation.predictions import Predicted, Predictions
 from hpazoo.evaluation.problems import Problems, counted, some
@@ -15,6 +15,9 @@ from hpazoo.evaluation.scoring import counts_of
 from hpazoo.evaluation.truth import TrueField, Truth
 from hpazoo.metrics import Judged
 from hpazoo.overlap import box_overlaps, overlaps
+
+_ALIKE = 0.5
+"""Median of the true cells' best IoUs, below which masks are hardly of the same cells."""
 
 
 @dataclass
@@ -44,6 +47,7 @@ def join(predictions: Predictions, truth: Truth) -> Joined:
         raise HpazooError(_nothing_joins(predictions, truth))
     problems = Problems(truth.source)
     found: dict[str, Judged] = {}
+    best: list[np.ndarray] = []
     aside = 0
     for predicted in predictions.stream(both):
         name = predicted.field
@@ -55,6 +59,8 @@ def join(predictions: Predictions, truth: Truth) -> Joined:
             continue
         found[name], left = judged(predicted, true)
         aside += left
+        if true.shapes is not None:
+            best.append(found[name].iou.max(axis=0, initial=0))
     for name in sorted(wanted - both):
         try:
             found[name] = missed(name, truth.of(name, None), len(predictions.classes))
@@ -64,6 +70,7 @@ def join(predictions: Predictions, truth: Truth) -> Joined:
     fields = [found[name] for name in sorted(found)]
     joined = Joined(fields, [*predictions.notes(), *truth.notes()])
     joined.notes += _left_out(predictions, truth, both)
+    joined.notes += _apart(best)
     if aside:
         joined.notes.append(
             f"{counted(aside, 'predicted cell')} left out: the true cell below is not annotated"
@@ -176,6 +183,17 @@ def _left_out(predictions: Predictions, truth: Truth, both: set[str]) -> list[st
     return notes
 
 
+def _apart(best: list[np.ndarray]) -> list[str]:
+    """A note where the true cells' best IoUs with predicted ones are as of other images."""
+    ious = np.concatenate([np.zeros(0), *best])
+    if not len(ious) or (median := float(np.median(ious))) >= _ALIKE:
+        return []
+    return [
+        f"predicted masks hardly lie on the true cells: of {counted(len(ious), 'true cell')} the "
+        f"best IoU is {median:.2f} in the median; are all masks of these images, the same way up?"
+    ]
+
+
 def _near(absent: Iterable[str], known: Iterable[str]) -> str:
     """What they were probably meant to be."""
     by_key = {key: name for name in known for key in keys(name)}
@@ -204,6 +222,11 @@ def _nothing_joins(predictions: Predictions, truth: Truth) -> str:
                 else "the antibody or the fifth part '_cr...' is written in one of them only"
             )
             return f"{text}; '{name}' looks like '{other}', {why}: write ids as the run has them"
+    for name in theirs:
+        if (bare := bare_id(name)) in predictions.fields:
+            return (
+                f"{text}; '{name}' is the name of a file of '{bare}': write ids as the run has them"
+            )
     aside = sorted(set(theirs) & predictions.set_aside.keys())
     if aside:
         return f"{text}; {some(aside)} of the truth were set aside by the run: see set-aside.jsonl"

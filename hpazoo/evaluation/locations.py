@@ -50,6 +50,8 @@ class Locations:
 
     def notes(self, thing: str) -> Iterator[str]:
         """What the map from one list to the other cost, in cells or images."""
+        if self.written != self.classes:
+            yield f"locations written in {self.written.name} were mapped to {self.classes.name}"
         between = f"without counterpart in {self.classes.name} (mapped from {self.written.name})"
         if self.vanished:
             yield f"{counted(self.vanished, thing)} left out: having only locations {between}"

@@ -112,11 +112,13 @@ def _counts(evaluation: Evaluation) -> str:
     rows = [[escape(name), f"{count:,}"] for name, count in evaluation.counts.items()]
     for key in ("predictions", "truth"):
         said = evaluation.about.get(key)
-        if isinstance(said, Mapping):
+        if isinstance(said, Mapping) and "file" in said:
             digest = (
                 f'<span class="quiet">sha256 {escape(str(said.get("sha256", ""))[:16])}…</span>'
             )
-            rows.append([key, f"{escape(str(said.get('file', '')))} {digest}"])
+            rows.append([key, f"{escape(str(said['file']))} {digest}"])
+        elif isinstance(said, Mapping):
+            rows.append([key, escape(str(said.get("form", "")))])
     rows.append(["classes", escape(evaluation.classes.name)])
     return _table(["", ""], rows, set())
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, which colour-blind people tell apart.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _GREY, _LIGHT = "#555555", "#dddddd"
+_BEHIND = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1}
+"""Of numbers that curves may run through."""
 _ACROSS = 5
 _FEWEST_ANSWERS = 20
 """Bins with fewer are drawn hollow: their shares are by chance."""
@@ -60,6 +62,8 @@ def curves(evaluation: Evaluation) -> bytes:
                 color=colour,
                 fontsize=8,
                 transform=axis.transAxes,
+                bbox=_BEHIND,
+                zorder=5,
             )
         axis.set_xlim(0, 1)
         axis.set_ylim(0, 1.02)
@@ -130,7 +134,16 @@ def _errors_by_class(axis: Any, evaluation: Evaluation) -> None:
 def _title(axis: Any, name: str, more: str) -> None:
     axis.set_title(name, fontsize=9, loc="left", pad=4)
     if more:
-        axis.text(0.03, 0.04, more, fontsize=7, color=_GREY, transform=axis.transAxes)
+        axis.text(
+            0.03,
+            0.04,
+            more,
+            fontsize=7,
+            color=_GREY,
+            transform=axis.transAxes,
+            bbox=_BEHIND,
+            zorder=5,
+        )
 
 
 def _figure(width: float, height: float) -> Figure:

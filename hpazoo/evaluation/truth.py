@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from hpazoo.fields import Field
 from hpazoo.labels import LabelTable, read_labels
 from hpazoo.overlap import Shapes
 from hpazoo.segmenters import Segmenter, segmenters
-from hpazoo.tables import places_of
+from hpazoo.tables import open_table, place_of_id, places_of
 
 EXPECTED = (
     "expected a table of cells (field, cell, locations), a submission file (ID, ImageWidth, "
@@ -136,7 +137,20 @@ def _labels(path: Path, classes: ClassList, written: ClassList | None) -> LabelT
                     f"{path}: not all of its labels are of {(written or classes).name}, and all "
                     f"are of {name}; if it is written in {name}, say so: --classes {name}"
                 ) from error
+        if _repeats(path):
+            raise HpazooError(
+                f"{error}. If each row is a cell, the column of its id is to be named cell"
+            ) from error
         raise
+
+
+def _repeats(path: Path) -> bool:
+    """Whether an id stands in more rows than one, as in tables of cells."""
+    with contextlib.suppress(HpazooError), open_table(path, EXPECTED) as table:
+        place = place_of_id(path, table, EXPECTED)
+        names = [row.cells[place] for row in table.rows if place < len(row.cells)]
+        return len(set(names)) < len(names)
+    return False
 
 
 def _no_masks(masks: Path | None, why: str) -> None:

@@ -82,10 +82,13 @@ class Teaching:
             return {}
         here = taught.get(model)
         card: Any = find_card(checkpoint) if checkpoint and here is None else None
-        line = lineage(card or read_card(files[0]))
+        lines = [lineage(card)] if card else [lineage(read_card(file)) for file in files]
         if here is None:
-            self.untold += [f"model '{model}': {text}" for text in line.untold]
-        found = line.maybe_seen(self.known) | line.seen(self.known)
+            told = [f"model '{model}': {text}" for line in lines for text in line.untold]
+            self.untold += dict.fromkeys(told)
+        found: dict[str, str] = {}
+        for line in lines:
+            found |= line.maybe_seen(self.known) | line.seen(self.known)
         return found | {one: "trained in this run" for one in self.known if one in (here or ())}
 
     def stream(self, fields: Iterator[tuple[FieldRecord, Seen, Any]]) -> Iterator[Known]:

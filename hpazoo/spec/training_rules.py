@@ -114,11 +114,14 @@ def _cosines(document: Document, name: str, model: Json, path: Path) -> Iterator
     card = find_card(model["checkpoint"]) if isinstance(model.get("checkpoint"), str) else None
     head = split(model.get("head", (card.builds or {}).get("head") if card else None))[0]
     loss = split(model["train"].get("loss", Recipe().loss))[0]
-    if head is None or loss is None or "." in head + loss or (head == loss == _ANGULAR):
+    if head is None or loss is None or "." in head + loss:
         return
-    if known("heads", head) is None or known("losses", loss) is None or _ANGULAR not in (head, loss):
+    if (head == _ANGULAR) == (loss == _ANGULAR):
         return
-    place = document.place((*path, "loss")) if "loss" in model["train"] else document.key_place(path)
+    if known("heads", head) is None or known("losses", loss) is None:
+        return
+    is_said = "loss" in model["train"]
+    place = document.place((*path, "loss")) if is_said else document.key_place(path)
     if loss == _ANGULAR:
         text = f"loss '{loss}' learns from cosines, and the head '{head}' gives none"
         yield Problem(text, place, f"write 'head: {_ANGULAR}'")

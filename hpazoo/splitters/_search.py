@@ -16,8 +16,8 @@ _LOOKS = 6000
 """Looks at a pair of folds, at most; with the sample it bounds the time, not by a clock, so that a
 slow machine finds the same division."""
 _PRODUCT = 2**18
-"""Multiplications in a matrix product at most: OpenBLAS does so small a one in one thread. Several
-wait for each other by turning, and where other work shares the cores a look took 5 times as long."""
+"""Multiplications in a matrix product, at most: so small a one OpenBLAS does in one thread. Several
+wait for each other by turning; where others share the cores, looks then take 5 times as long."""
 
 
 def start(

@@ -60,18 +60,24 @@ def fit(job: Job, voice: Voice) -> None:
     else:
         voice.say(line=f"goes on after epoch {newest[1]['epoch'] + 1}")
     if newest is None or not newest[1][OURS]["finished"]:
-        _train(job, samples, kept, newest[0] if newest else None, voice)
+        _train(job, samples, kept, newest, voice)
     if _leads():
         _write(job, kept, samples.of(VALIDATE))
 
 
-def _train(job: Job, samples: Samples, kept: Kept, last: Path | None, voice: Voice) -> None:
+def _train(
+    job: Job,
+    samples: Samples,
+    kept: Kept,
+    newest: tuple[Path, dict[str, Any]] | None,
+    voice: Voice,
+) -> None:
     from hpazoo.training.learner import Learner
 
     recipe, how = job.settings()
     torch.set_num_threads(max(1, how.threads // how.processes))
     model, loss, begins = ready(job, recipe)
-    if begins and last is None:
+    if begins and newest is None:
         voice.say(line=f"begins from {begins}")
     batch, accumulate = share_of(recipe, how.processes)
     learn, check = samples.of(TRAIN), samples.of(VALIDATE)
@@ -91,9 +97,12 @@ def _train(job: Job, samples: Samples, kept: Kept, last: Path | None, voice: Voi
     trainer = _trainer(job, recipe, how, kept, voice, accumulate)
     rank, processes = trainer.global_rank, trainer.world_size
     size = job.model["input"]["size"]
+    order = Order(learn.targets, recipe.seed, recipe.sample, rank, processes, batch)
+    # Lightning has the workers begin before it tells them which epoch it goes on with
+    order.set_epoch(newest[1]["epoch"] + 1 if newest else 0)
     train = loader(
         Images(learn.files, learn.targets, size, recipe.seed, steps(job, recipe)),
-        Order(learn.targets, recipe.seed, recipe.sample, rank, processes, batch),
+        order,
         Batches(recipe.seed, mixtures(job, recipe), groups),
         batch,
         how.workers,
@@ -107,6 +116,7 @@ def _train(job: Job, samples: Samples, kept: Kept, last: Path | None, voice: Voi
         how.workers,
         train=False,
     )
+    last = newest[0] if newest else None
     with in_words(job.name, recipe, size, min(batch, len(learn.ids))):
         trainer.fit(learner, train, valid if check.ids else None, ckpt_path=last, weights_only=True)
     if trainer.interrupted:

@@ -175,3 +175,23 @@ def test_a_submission_has_no_ids(tmp_path):
     (one,) = joined(path, tmp_path, ["x,1,Cytosol", "x,3,Cytosol"], masks).fields
     assert np.array_equal(one.iou, [[1, 0], [0, 1]])
     assert np.isnan(one.scores).sum() == 2 * 18
+
+
+@pytest.mark.parametrize("name", ["1_A1_1.png", "1_A1_1_green.png"])
+def test_names_of_files_are_told_from_ids(run, tmp_path, name):
+    text = problem(run, tmp_path, [f"{name},1,Nucleoli"])
+    assert text.endswith(
+        f"'{name}' is the name of a file of '1_A1_1': write ids as the run has them"
+    )
+
+
+def test_masks_that_are_turned_are_noted(run, tmp_path):
+    rows = ["1_A1_1,1,Nucleoli", "1_A1_1,2,Cytosol"]
+    notes = []
+    for labels in (TRUE, TRUE.T.copy()):
+        masks = write_masks(tmp_path / "m", {"1_A1_1": labels})
+        notes.append(" ".join(joined(run, tmp_path, rows, masks).notes))
+    assert "the same way up?" not in notes[0]
+    best = np.median(naive_iou(PREDICTED, TRUE.T, [1, 2]).max(axis=0))
+    assert f"of 2 true cells the best IoU is {best:.2f} in the median" in notes[1]
+    assert "are all masks of these images, the same way up?" in notes[1]

@@ -149,6 +149,7 @@ def test_another_list_of_classes(tmp_path):
     assert (found.ids.tolist(), named(found.truth)) == ([1, 3], ["Mitochondria", "Nucleoplasm"])
     between = "without counterpart in hpa-2021 (mapped from hpa-2018)"
     assert truth.notes() == [
+        "locations written in hpa-2018 were mapped to hpa-2021",
         f"2 cells left out: having only locations {between}",
         f"1 cell lost a location {between}",
     ]
@@ -241,3 +242,19 @@ def test_what_a_reader_knows(tmp_path):
     assert named(truth.of("y", None).labels[None]) == ["Negative"]
     config = {"type": "hpa-files", "root": "images", "labels": None}
     assert truth_of(readers.build(config, tmp_path), config, ["y"], CLASSES) is None
+
+
+def test_text_that_parquet_holds_as_bytes(tmp_path):
+    table = pd.DataFrame({"field": [b"x"], "cell": [7], "locations": [b"Nucleoli"]})
+    table.to_parquet(tmp_path / "t.parquet")
+    truth = read_truth(tmp_path / "t.parquet", CLASSES)
+    assert named(truth.of("x", None).truth) == ["Nucleoli"]
+
+
+def test_cells_whose_ids_have_another_name(tmp_path):
+    """Advice to keep one row of each image would cost all cells but one."""
+    rows = ["x,1,Nucleoli", "x,2,Cytosol", "y,1,Cytosol"]
+    text = problem(write_rows(tmp_path / "t.csv", "field,label_id,locations", rows))
+    assert text.endswith("If each row is a cell, the column of its id is to be named cell")
+    once = problem(write_rows(tmp_path / "t.csv", "field,label_id,locations", ["x,1,Nuclei"]))
+    assert "named cell" not in once

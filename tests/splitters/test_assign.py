@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hpazoo.errors import HpazooError
+from hpazoo.splitters import _compromise, _search
 from hpazoo.splitters._assign import assign
 from hpazoo.splitters._division import Division, Room
 from tests.splitters.conftest import groups_of, labels_of
@@ -166,10 +167,14 @@ def test_a_hundred_thousand_images(groups):
     assert np.abs(off_by(labels, fold, [1] * 5)).max() < (1 if groups > 500 else 100)
 
 
-def test_one_thread_does_it_all():
+def test_one_thread_does_it_all(monkeypatch):
     """Threads of the linear algebra library that wait by turning would take time from others."""
-    labels = labels_of(3000)
-    group = np.random.default_rng(0).permutation(3000) % 300
+    monkeypatch.setattr(_search, "_LOOKS", 500)
+    monkeypatch.setattr(_compromise, "_TRIED", 0)
+    labels, group = labels_of(6000), np.arange(6000) // 2
+    # six groups with ten images each of a class, which five folds cannot share: a full search
+    labels[:, 3] = np.arange(6000) < 60
+    group[:60] = 6000 + np.arange(60) // 10
     everywhere, here = time.process_time(), time.thread_time()
     assign(labels, group, [1] * 5)
     everywhere, here = time.process_time() - everywhere, time.thread_time() - here

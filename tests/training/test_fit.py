@@ -1,4 +1,4 @@
-"""One training, in the test's own process: interrupted at any point, it ends with the same bytes."""
+"""One training, in the test's own process: interrupted anywhere, it ends with the same bytes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Ears(Voice):
             self.lines.append(words["line"])
 
 
-class Stop(Exception):
+class StopError(Exception):
     """Stands for a killed process."""
 
 
@@ -63,7 +63,7 @@ def stopped_at(monkeypatch: pytest.MonkeyPatch, hook: str, epoch: int) -> None:
     def stop(self: Learner, *args: Any) -> Any:
         if self.current_epoch == epoch and not calls:
             calls.append(hook)
-            raise Stop
+            raise StopError
         return own(self, *args)
 
     monkeypatch.setattr(Learner, hook, stop)
@@ -94,7 +94,7 @@ def test_interrupted_it_ends_the_same(
     made = jobs.job(tmp_path / "broken", recipe=RECIPES[name])
     with monkeypatch.context() as broken:
         stopped_at(broken, hook, epoch)
-        with pytest.raises(Stop):
+        with pytest.raises(StopError):
             trained(tmp_path, made)
     assert not made.file.exists()
     ears = Ears()
@@ -108,14 +108,27 @@ def test_interrupted_it_ends_the_same(
     assert read_card(made.file) == read_card(other.file)
 
 
+def test_interrupted_with_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They make batches ahead: those of the right epoch."""
+    recipe = RECIPES["mixed, rare ones more often"]
+    whole = trained(tmp_path, jobs.job(tmp_path / "whole", recipe=recipe))
+    made = jobs.job(tmp_path / "broken", recipe=recipe, workers=2)
+    with monkeypatch.context() as broken:
+        stopped_at(broken, "training_step", 1)
+        with pytest.raises(StopError):
+            trained(tmp_path, made)
+    fit(made, Voice(None))
+    assert jobs.equal(jobs.weights(made), whole)
+
+
 def test_killed_before_its_weights_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = trained(tmp_path, jobs.job(tmp_path / "whole", recipe={"ema": 0.5}))
     made = jobs.job(tmp_path / "broken", recipe={"ema": 0.5})
     with monkeypatch.context() as broken:
-        broken.setattr(module, "save_checkpoint", lambda *a: (_ for _ in ()).throw(Stop))
-        with pytest.raises(Stop):
+        broken.setattr(module, "save_checkpoint", lambda *a: (_ for _ in ()).throw(StopError))
+        with pytest.raises(StopError):
             trained(tmp_path, made)
     monkeypatch.setattr(module, "_train", lambda *a: pytest.fail("it was trained already"))
     fit(made, Voice(None))
@@ -130,7 +143,7 @@ def test_a_damaged_state_is_no_end(
     made = jobs.job(tmp_path / "broken")
     with monkeypatch.context() as broken:
         stopped_at(broken, "training_step", 2)
-        with pytest.raises(Stop):
+        with pytest.raises(StopError):
             trained(tmp_path, made)
     last = made.place / LAST
     if damage == "other training":
@@ -214,7 +227,11 @@ def test_an_image_of_the_store_is_gone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("backbone", "recipe", "message"),
     [
-        ({"fails": "memory"}, {}, r"batch of 4 images of 64 px .* 'batch_size: 2' and 'accumulate: 2'"),
+        (
+            {"fails": "memory"},
+            {},
+            r"batch of 4 images of 64 px .* 'batch_size: 2' and 'accumulate: 2'",
+        ),
         ({"fails": "allocator"}, {"batch_size": 1}, "not even one image of 64 px fits into memory"),
         ({}, {"batch_size": 1}, "a batch of one image gives the norms .* nothing to go by"),
     ],

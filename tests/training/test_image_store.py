@@ -39,7 +39,9 @@ class Source:
         return Field(field_id, self.pixels)
 
 
-def drawn(seed: int = 0, shape: tuple[int, ...] = (4, 100, 100), kind: Any = np.uint8) -> np.ndarray:
+def drawn(
+    seed: int = 0, shape: tuple[int, ...] = (4, 100, 100), kind: Any = np.uint8
+) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, np.iinfo(kind).max, shape).astype(kind)
 
 
@@ -115,7 +117,7 @@ def test_threads_that_find_one_content(tmp_path: Path) -> None:
         thread.join()
     assert not failed
     assert len(files_in(tmp_path)) == 1
-    assert not [path for path in tmp_path.rglob(".*")]
+    assert not list(tmp_path.rglob(".*"))
 
 
 def test_processes_that_fill_one_folder(tmp_path: Path) -> None:
@@ -159,5 +161,7 @@ def test_real_files(tmp_path: Path) -> None:
     store = ImageStore(tmp_path / "store", 32, tmp_path)
     path = store.add(config, reader, "a")
     assert load_pixels(path).shape == (4, 32, 32)
-    # the same folder, named in another way
-    assert store.find({"type": "hpa-files", "root": "images", "labels": "x.csv"}, reader, "a") == path
+    # the same images with other labels
+    assert (
+        store.find({"type": "hpa-files", "root": "images", "labels": "x.csv"}, reader, "a") == path
+    )

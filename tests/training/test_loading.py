@@ -64,9 +64,7 @@ def test_processes_share_the_batches_of_one(count: int, processes: int) -> None:
     shares = [drawn(Order(labels(count), 0, "all", r, processes, batch)) for r in range(processes)]
     assert len({len(share) for share in shares}) == 1
     seen = [
-        share[start : start + size]
-        for start in range(0, len(shares[0]), size)
-        for share in shares
+        share[start : start + size] for start in range(0, len(shares[0]), size) for share in shares
     ]
     assert seen[: len(batches)] == batches
     assert all(one in batches for one in seen[len(batches) :])
