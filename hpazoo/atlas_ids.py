@@ -17,9 +17,12 @@ _AFTER_ID = re.compile(
     rf"((_({_CHANNEL}))+|_mask|_cell_mask|_segmentation)?({_SUFFIX}|\.npy)?\Z", re.IGNORECASE
 )
 _FIFTH_PART = re.compile(r"_cr[0-9a-f]+\Z", re.IGNORECASE)
+DRAWN = "synthetic_"
+"""Begins the plates of drawn fields, which are named as those of the atlas otherwise."""
+
 # Plates are numbers, but for those of knock-downs, `si3`.
 _ID = re.compile(
-    r"((?P<antibody>[0-9]+)_)?(?P<plate>[a-z]*[0-9]+)_(?P<well>[a-z]{1,2}[0-9]+)_(?P<field>[0-9]+)"
+    r"((?P<antibody>[0-9]+)_)?(?P<plate>(synthetic_|[a-z]*)[0-9]+)_(?P<well>[a-z]{1,2}[0-9]+)_(?P<field>[0-9]+)"
     r"(_cr[0-9a-f]+)?",
     re.IGNORECASE,
 )

@@ -27,7 +27,7 @@ def test_parts(text, parts):
     [
         "",
         "00070df0-bbc3-11e8-b2bc-ac1f6b6435d0",
-        "synthetic_1_A1_1",
+        "drawn_1_A1_1",
         "623_C10",
         "a_623_C10_2",
         "1_2_3_C10_2",
@@ -39,6 +39,10 @@ def test_parts(text, parts):
 )
 def test_other_ids(text):
     assert parse(text) is None
+
+
+def test_drawn_fields_have_places_too():
+    assert parse("synthetic_1_A1_2") == (None, "synthetic_1", "A1", "2")
 
 
 def test_keys_go_from_exact_to_loose():

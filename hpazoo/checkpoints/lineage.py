@@ -46,7 +46,10 @@ class Lineage:
             return {}
         ids = set(field_ids)
         why = f"card {self.data_sets[doubtful[0]]}, data set {doubtful[0]}"
-        atlas = {one for one in ids if atlas_ids.parse(one) is not None}
+        places = {one: atlas_ids.parse(one) for one in ids}
+        atlas = {
+            one for one, at in places.items() if at and not at.plate.startswith(atlas_ids.DRAWN)
+        }
         return dict.fromkeys(atlas - self.seen(atlas).keys(), f"{why}, which may hold them")
 
 

@@ -59,7 +59,10 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         code = commands.main(arguments, prog_name="hpazoo", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        click.echo("interrupted; the same command goes on where it stopped", err=True)
+        arguments = sys.argv[1:] if arguments is None else arguments
+        goes_on = arguments[:1] in (["run"], ["checkpoints"])
+        how = "goes on where it stopped" if goes_on else "begins anew"
+        click.echo(f"interrupted; the same command {how}", err=True)
         code = INTERRUPTED
     except click.ClickException as error:
         error.show()

@@ -79,6 +79,7 @@ def _split(table: LabelTable, config: Any, embeddings: Path | None, folder: Path
     values, notes = _embeddings(config, embeddings, table.ids)
     samples = samples_of(table, values)
     division, report = run_split(samples, config, Path(), notes=[*table.notes, *notes])
+    _retire(folder)
     paths = write_split(folder, samples.ids, division, report)
     show(report)
     for path in paths:
@@ -203,6 +204,20 @@ def _check_folder(folder: Path) -> None:
         raise UsageError(
             f"{folder} is not empty and holds no split; choose another folder with --out"
         )
+
+
+def _retire(folder: Path) -> None:
+    """Move an earlier split to `old/`: it may have taken long, and networks may stand on it."""
+    before = [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+    if not before:
+        return
+    number = 1
+    while (old := folder / "old" / str(number)).exists():
+        number += 1
+    old.mkdir(parents=True)
+    for path in before:
+        path.replace(old / path.name)
+    click.echo(f"the earlier split of {folder} is now in {old}", err=True)
 
 
 def _show_spec(

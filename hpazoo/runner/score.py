@@ -20,6 +20,8 @@ from hpazoo.spec import Spec
 from hpazoo.training.job import read_left_out
 from hpazoo.training.train import Trained
 
+OWN = "own-images"
+"""Folder of the scores by what the run's own reader knows."""
 _OF_IMAGES = ("image-map", "image-f1")
 """What is said of answers for whole images."""
 
@@ -41,7 +43,7 @@ def evaluate_run(
             f"nothing was scored: the reader '{config['type']}' does not know the truth of these "
             f"images; where it is known, 'hpazoo evaluate {folder.path} --truth FILE'"
         ]
-    place = folder.path / "evaluation" / "images"
+    place = folder.path / "evaluation" / OWN
     return [*found, compare(predictions, truth, asked, folder=place)], []
 
 

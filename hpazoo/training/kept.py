@@ -77,11 +77,10 @@ class Kept(TorchCheckpointIO):
                     self._keep_best()
                 with contextlib.suppress(FileNotFoundError):
                     last.replace(self.place / BEFORE)
-        except RuntimeError as error:  # torch's word for a full disk
-            why = str(error).partition("\n")[0]
+        except RuntimeError as error:  # torch's word for a write that came short
             raise HpazooError(
-                f"{last} cannot be written: {why}; make room, and the same command goes on at the "
-                "last finished epoch"
+                f"{last} cannot be written: the disk, or a share of it, is most probably full; "
+                "make room, and the same command goes on at the last finished epoch"
             ) from error
 
     def load_checkpoint(

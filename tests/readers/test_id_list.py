@@ -92,7 +92,7 @@ ONE_PER_LINE = "; a text file with one id per line, or a CSV or TSV with a colum
         ('ID,Label\nx,1\ny,"2\nz,3\n', ", line 4: not a table that can be read (unexpected end"),
         ('ID,Label\nx,"1"2\n', ", line 2: not a table that can be read"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", ": PNG; a text file with one id per line"),
-        (b"PK\x03\x04\x14\0\0\0xl/workbook.xml", ": zip archive; a text"),
+        (b"PK\x03\x04\x14\0\0\0xl/workbook.xml", ": a zip archive, as workbooks"),
         (b"a\0b", ": a binary file; a text"),
         ("ID\nKöln_1\n".encode("latin-1"), ": not UTF-8 text ("),
         (b"\xff\xd8\xff\xe0JFIF", ": JPEG ("),

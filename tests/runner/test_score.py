@@ -38,7 +38,7 @@ def test_drawn_cells_are_scored(tmp_path: Path, spec: Path) -> None:
     (found,) = done.evaluations
     assert [score.name for score in found.scores] == ["hpa-map", "cell-map", "image-map"]
     assert found.stamp == "random weights"
-    assert json.loads((tmp_path / "run/evaluation/images/metrics.json").read_text())
+    assert json.loads((tmp_path / "run/evaluation/own-images/metrics.json").read_text())
     reader = Synthetic(tmp_path, fields=5, size=128, seed=3)
     rows = [
         (name, cell, "|".join(locations))

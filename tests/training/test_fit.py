@@ -258,6 +258,16 @@ def test_groups_are_learned_without_any_left_out(tmp_path: Path) -> None:
     assert float(rows[-1].split(",")[1]) < float(rows[1].split(",")[1])
 
 
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 1 vs 2")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("hpazoo.training.kept.torch.save", full)
+        with pytest.raises(HpazooError, match=r"last\.ckpt cannot be written: .* make room"):
+            trained(tmp_path, jobs.job(tmp_path))
+
+
 def test_what_is_done_needs_no_images(tmp_path: Path) -> None:
     """Weights are written from the last state alone."""
     made = jobs.job(tmp_path, recipe={"epochs": 1})
