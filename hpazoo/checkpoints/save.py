@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,7 @@ def save_checkpoint(model: nn.Module, path: Path | str, card: Mapping[str, Any])
     with replacing(path) as temporary:
         # One text only: the library writes several in an order that changes from run to run.
         save_file(tensors, temporary, metadata={CARD_KEY: text})
+        temporary.chmod(0o666 & ~_umask())  # the library lets nobody else read
 
 
 def ids_digest(ids: Iterable[str]) -> dict[str, Any]:
@@ -115,3 +117,10 @@ def _text(model: nn.Module, path: Path, card: Mapping[str, Any]) -> str:
         ) from error
     card_in(path, {CARD_KEY: text})
     return text
+
+
+def _umask() -> int:
+    """What new files are kept from; it can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

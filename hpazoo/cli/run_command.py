@@ -92,7 +92,7 @@ def command(
         profile=profile,
     )
     finished = run(loaded, out, how, until=stage, fresh=fresh, quiet=quiet)
-    if not quiet:
+    if not quiet and (finished.fields or finished.outputs):
         if finished.split is not None:
             split_table.show(finished.split)
         _summary(finished)

@@ -70,6 +70,11 @@ class Learned:
     """Images that could not be read, and why."""
 
     @property
+    def records(self) -> list[FieldRecord]:
+        """Images that could not be learned from."""
+        return [FieldRecord(image, set_aside=why) for image, why in sorted(self.aside.items())]
+
+    @property
     def files(self) -> dict[str, list[Path]]:
         """Weights of each model that was trained, by fold."""
         return {one.model: one.files for one in self.trained}

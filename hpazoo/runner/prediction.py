@@ -76,7 +76,7 @@ class Prediction:
         self._log(f"run of {self.spec.path}: {len(self.ready.fields)} fields")
         with self.progress:
             self._predict(plan)
-        aside = set_aside(self.folder, plan)
+        aside = [*(self.learned.records if self.learned else ()), *set_aside(self.folder, plan)]
         self.folder.write_set_aside(aside)
         outputs: list[Path] = []
         differences: list[str] = []

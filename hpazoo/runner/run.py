@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hpazoo.classes import class_list
+from hpazoo.ensembles import Learner, ensembles
 from hpazoo.errors import HpazooError
-from hpazoo.fields import FieldRecord
 from hpazoo.registry import SESSION
 from hpazoo.runner import lock
 from hpazoo.runner.finished import Run
@@ -18,11 +18,12 @@ from hpazoo.runner.learn import Learned, Lesson, Teacher, prepare, to_train
 from hpazoo.runner.options import Options, Settings, decide, shard_size, wait_passively
 from hpazoo.runner.plan import code_of
 from hpazoo.runner.prediction import Prediction
-from hpazoo.runner.preflight import MissingError, preflight, weights_of
+from hpazoo.runner.preflight import MissingError, Ready, preflight, weights_of
 from hpazoo.runner.profile import Profile, finishing
 from hpazoo.runner.progress import Telling
 from hpazoo.runner.score import evaluate_left_out
 from hpazoo.runner.stages import LAST, Stage, check_stage
+from hpazoo.runner.tuning import Teaching
 from hpazoo.runner.worker import needs_weights
 from hpazoo.spec import Model, Spec
 from hpazoo.training.launch import Together, take_part
@@ -102,6 +103,8 @@ def run(
         ready = preflight(spec, settings, folder.path, given, missing)
         if settings.shard_size is None:
             settings = replace(settings, shard_size=shard_size(len(ready.fields)))
+        if lesson is not None:
+            _foresee(spec, ready, data, folder, lesson)
     folder.prepare(fresh)
     try:
         learned = None
@@ -133,6 +136,18 @@ def _untrained(pupils: Sequence[Model], data: Path) -> Iterator[str]:
                 weights_of(model, data)
             except HpazooError as error:
                 yield str(error)
+
+
+def _foresee(spec: Spec, ready: Ready, data: Path, folder: RunFolder, lesson: Lesson) -> None:
+    """HpazooError where a blend that learns will be refused after hours of training.
+
+    Of several folds one or another has seen every image; what a single one leaves out shows later.
+    """
+    blend = ensembles.build(spec.resolved["ensemble"])
+    if isinstance(blend, Learner):
+        ids = lesson.sources.table.ids
+        taught = {m.name: ids for m in lesson.models if m.recipe and m.recipe.folds > 1}
+        Teaching(spec, blend, ready.reader, data, folder, ready.fields, ready.files, taught).check()
 
 
 def _settled(
@@ -188,7 +203,8 @@ def _learned(
     evaluations = evaluate_left_out(spec, folder, learned)
     files = [folder.path / name for name in learned.locked["files"]]
     weights = [file for one in learned.trained for file in one.files]
-    aside = [FieldRecord(image, set_aside=why) for image, why in learned.aside.items()]
+    aside = learned.records
+    folder.write_set_aside(aside)
     return replace(
         _nothing(spec, folder),
         set_aside=tuple(aside),

@@ -62,7 +62,7 @@ class Teaching:
         self.seen_by: dict[str, tuple[str, ...]] = dict.fromkeys(self.known, ())
         for model in dict.fromkeys(member.model for member in self.members):
             checkpoint = spec.models[model].checkpoint
-            for field, why in self._seen(model, checkpoint, files[model], taught).items():
+            for field, why in self._seen(model, checkpoint, files.get(model, ()), taught).items():
                 self.seen_by[field] += (f"model '{model}' ({why})",)
 
     def check(self) -> None:
@@ -78,9 +78,9 @@ class Teaching:
         taught: Mapping[str, Collection[str]],
     ) -> dict[str, str]:
         """Fields that a model's weights have seen -> how."""
-        if not files:
-            return {}
         here = taught.get(model)
+        if not files and here is None:
+            return {}
         card: Any = find_card(checkpoint) if checkpoint and here is None else None
         lines = [lineage(card)] if card else [lineage(read_card(file)) for file in files]
         if here is None:

@@ -89,7 +89,9 @@ def _model(name: str, data: Json, classes: str) -> Model:
     card = find_card(checkpoint) if checkpoint else None
     parts = ((card.builds if card else None) or {}) | data
     network_input = ((card.input if card else None) or {}) | data.get("input", {})
-    embeds_only = card is not None and card.classes is None
+    recipe = _recipe(data["train"], classes) if "train" in data else None
+    groups = recipe is not None and "groups" in description("losses", recipe.loss["type"]).needs
+    embeds_only = groups or (card is not None and card.classes is None)
     return Model(
         name=name,
         backbone=_full("backbones", parts["backbone"]),
@@ -100,7 +102,7 @@ def _model(name: str, data: Json, classes: str) -> Model:
         else data.get("classes") or (card.classes if card else None) or classes,
         checkpoint=checkpoint,
         map_classes=data.get("map_classes"),
-        recipe=_recipe(data["train"], classes) if "train" in data else None,
+        recipe=recipe,
     )
 
 

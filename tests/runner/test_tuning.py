@@ -110,3 +110,19 @@ def test_nothing_left_out_is_refused(tmp_path: Path, seen_images: str) -> None:
     assert "model 'a'" in str(error.value)
     assert "hpa2021-train" in str(error.value)
     assert not (tmp_path / "run" / "members").exists(), "said before anything is predicted"
+
+
+def test_what_training_will_see_is_foreseen(tmp_path: Path) -> None:
+    """Refused before anything is trained: two folds together see every image."""
+    learns = "train: {folds: 2, augment: []}"
+    text = DRAWN
+    for how in ("hpa-2018", "none"):
+        text = text.replace(f"normalize: {how}}}", f"normalize: {how}}}, {learns}")
+    text += """
+training:
+  images: [{type: synthetic, fields: 12, size: 128, seed: 3}]
+  splitter: {type: multilabel-stratified, folds: 2}
+"""
+    with pytest.raises(hpazoo.HpazooError, match="nothing was left out"):
+        run(tmp_path, text)
+    assert not (tmp_path / "run" / "models").exists()
