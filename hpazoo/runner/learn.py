@@ -17,6 +17,7 @@ from hpazoo.checkpoints.cache.store import local_files
 from hpazoo.checkpoints.cards import find_card
 from hpazoo.classes import class_list
 from hpazoo.errors import HpazooError, UsageError
+from hpazoo.fields import FieldRecord
 from hpazoo.losses import losses
 from hpazoo.paths import user_path
 from hpazoo.recipe import IMAGENET, NO_START
