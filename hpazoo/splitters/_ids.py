@@ -29,9 +29,10 @@ def groups_by(
         what = f"ids that say no {by}"
         cure = (
             "Atlas ids are <antibody>_<plate>_<well>_<field>, the first part may miss. Group by "
-            "something that all have ('by: well', 'column: NAME'), or write 'others: alone' to let "
-            "each of them be a group of its own"
+            f"something that all have ({_ways(samples, by)})"
         )
+        if any(named):
+            cure += ", or write 'others: alone' to let each of them be a group of its own"
     elif column is not None:
         named, notes = _by_column(samples, column), []
         what = f"images whose column '{column}' is empty"
@@ -103,3 +104,11 @@ def _by_column(samples: Samples, column: str) -> list[tuple[str, ...] | None]:
             f"the label tables have no column '{column}'{known or '; they have no further columns'}"
         )
     return [(text,) if text.strip() else None for text in samples.columns[column]]
+
+
+def _ways(samples: Samples, by: str) -> str:
+    """What else these images could be grouped by."""
+    parsed = all(parse(name) is not None for name in samples.ids)
+    ways = [f"'by: {other}'" for other in ("well", "plate") if parsed and other != by]
+    columns = [f"'column: {name}'" for name in list(samples.columns)[:3]]
+    return ", ".join([*ways, *columns, "'cosine-groups' by their embeddings"])
