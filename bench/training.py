@@ -54,7 +54,7 @@ from hpazoo.regions import Regions
 from hpazoo.spec import load
 from hpazoo.spec.resolution import Model
 from hpazoo.training.image_store import ImageStore
-from hpazoo.training.learner import Learner
+from hpazoo.training.learner import LearningModel
 from hpazoo.training.loading import Batch, Batches, Images, Order, loader
 from hpazoo.training.steps import optimizer_of
 
@@ -276,14 +276,14 @@ def reckoned(lesson: Lesson, per_image: Times) -> Result:
     )
 
 
-class _Alone(Learner):
+class _Alone(LearningModel):
     """A learner that nobody trains: what it says goes nowhere."""
 
     def log(self, *_: Any, **__: Any) -> None:
         pass
 
 
-def network(lesson: Lesson) -> tuple[Callable[[Batch], None], Learner]:
+def network(lesson: Lesson) -> tuple[Callable[[Batch], None], LearningModel]:
     """A step of training as Lightning's loop takes it, and what takes it; random weights.
 
     With a step of the optimizer after each batch, and without the running average of the weights.
@@ -303,7 +303,7 @@ def network(lesson: Lesson) -> tuple[Callable[[Batch], None], Learner]:
     return step, learner
 
 
-def compare_step(learner: Learner, batch: Batch) -> str:
+def compare_step(learner: LearningModel, batch: Batch) -> str:
     """The loss is what a notebook would write, and every weight has a gradient of it.
 
     Without dropout, which draws anew each time; norms stay as they are.

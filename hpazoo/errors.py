@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class HpazooError(Exception):
@@ -51,3 +51,14 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
     if near := hint(word, known):
         return f"; {near}"
     return f"; there are: {', '.join(known)}" if known else "; there are none yet"
+
+
+def listed(items: Sequence[str], most: int = 5) -> str:
+    """`a, b, c, d, e and 9 more`."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
+
+
+def counted(count: int, thing: str) -> str:
+    """`1 field`, `2 fields`."""
+    return f"{count} {thing if count == 1 else thing + 's'}"

@@ -77,23 +77,34 @@ def layout_of(path: Path, table: Table, classes: ClassList) -> Layout:
 
 def cure(texts: Iterable[str], layout: Layout, written: ClassList, classes: ClassList) -> str:
     """`; if the table is written in ..., say so` where another list of classes explains it all."""
-    if layout.column is None:
+    name = None if layout.column is None else other_list(texts, layout, written, classes)
+    if name is None:
         return ""
+    if name == classes.name:
+        return f". If the table is written in {name}, leave 'labels_in' or '--in' out"
+    return (
+        f". If the table is written in {name}, say so: 'labels_in: {name}' in a spec, "
+        f"'--in {name}' on the command line"
+    )
+
+
+def other_list(
+    texts: Iterable[str], layout: Layout, written: ClassList, classes: ClassList
+) -> str | None:
+    """A list of classes other than `written` that has all labels of the texts and leads to
+    `classes`; None if there is none.
+    """
     texts = list(texts)
     for name in class_list_names():
-        if name != written.name and has_map(name, classes.name):
-            try:
-                for text in texts:
-                    layout.indices(text, class_list(name))
-            except WrongLabelError:
-                continue
-            if name == classes.name:
-                return f". If the table is written in {name}, leave 'labels_in' or '--in' out"
-            return (
-                f". If the table is written in {name}, say so: 'labels_in: {name}' in a spec, "
-                f"'--in {name}' on the command line"
-            )
-    return ""
+        if name == written.name or not has_map(name, classes.name):
+            continue
+        try:
+            for text in texts:
+                layout.indices(text, class_list(name))
+        except WrongLabelError:
+            continue
+        return name
+    return None
 
 
 def _named(text: str, classes: ClassList) -> tuple[int, ...]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hpazoo.classes import ClassList
-from hpazoo.errors import HpazooError
+from hpazoo.errors import HpazooError, counted, listed
 from hpazoo.label_cells import EXPECTED, Layout, WrongLabelError, cure, layout_of
 from hpazoo.tables import Row, Table, checked_id, open_table, place_of_id
-
-_SHOWN = 5  # of many like ones, in a message
 
 
 @dataclass
@@ -118,8 +115,8 @@ class _Reading:
         problems = []
         if self.unnamed:
             problems.append(
-                f"no id in {_rows(len(self.unnamed))}, line {listed(self.unnamed)}; give them one "
-                "or remove them"
+                f"no id in {counted(len(self.unnamed), 'row')}, line {listed(self.unnamed)}; give "
+                "them one or remove them"
             )
         if self.bad:
             count = sum(map(len, self.bad.values()))
@@ -130,16 +127,17 @@ class _Reading:
             fits = cure([*self.unknown, *self.known], self.layout, self.written, classes)
             having = f"{self.written.name} (0 to {len(self.written) - 1})"
             problems.append(
-                f"labels that {having} does not have, in {_rows(count)}: {listed(each)}{fits}"
+                f"labels that {having} does not have, in {counted(count, 'row')}: "
+                f"{listed(each)}{fits}"
             )
         if self.empty:
             problems.append(
-                f"{images_in_words(len(self.empty))} without labels, line {listed(self.empty)}; "
+                f"{counted(len(self.empty), 'image')} without labels, line {listed(self.empty)}; "
                 "give them labels or remove their rows"
             )
         if self.differing:
             problems.append(
-                f"{images_in_words(len(self.differing))} with two different sets of labels: "
+                f"{counted(len(self.differing), 'image')} with two different sets of labels: "
                 f"{listed(self.differing)}; keep one row of each"
             )
         if problems:
@@ -147,17 +145,3 @@ class _Reading:
         self.rows.numbered = self.layout.column is not None and all(
             text[:1].isdigit() for text in self.known
         )
-
-
-def images_in_words(count: int) -> str:
-    return "1 image" if count == 1 else f"{count} images"
-
-
-def listed(items: Sequence[str]) -> str:
-    """The first few of many."""
-    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
-    return ", ".join(items[:_SHOWN]) + more
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"

@@ -16,8 +16,8 @@ from hpazoo.classes import (
     lost_in_map,
     map_probabilities,
 )
-from hpazoo.errors import HpazooError, UsageError
-from hpazoo.label_rows import Rows, images_in_words, listed, read_rows
+from hpazoo.errors import HpazooError, UsageError, counted, listed
+from hpazoo.label_rows import Rows, read_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,7 +128,7 @@ def map_labels(table: LabelTable, classes: ClassList) -> LabelTable:
     if some.any():
         nowhere = f"labels without counterpart ({names})"
         notes.append(
-            f"{images_in_words(int((some & ~left).sum()))} left out, having only {nowhere}; "
+            f"{counted(int((some & ~left).sum()), 'image')} left out, having only {nowhere}; "
             f"{int((some & left).sum())} more lost some of their labels so"
         )
     found = replace(table, classes=classes, labels=mapped)
@@ -147,7 +147,7 @@ def exclude_classes(table: LabelTable, excluded: Sequence[int]) -> LabelTable:
     names = " or ".join(table.classes.names[index] for index in excluded)
     if hit.all():
         raise HpazooError(f"{table.source}: every image has {names}; without those none is left")
-    note = f"{images_in_words(int(hit.sum()))} with {names} left out of {len(table)}"
+    note = f"{counted(int(hit.sum()), 'image')} with {names} left out of {len(table)}"
     return table.take(np.flatnonzero(~hit).tolist(), note)
 
 
@@ -180,7 +180,7 @@ def union(tables: Sequence[LabelTable]) -> LabelTable:
     sources = ", ".join(table.source for table in tables)
     if differing:
         raise HpazooError(
-            f"{sources}: {images_in_words(len(differing))} with one id and different labels: "
+            f"{sources}: {counted(len(differing), 'image')} with one id and different labels: "
             f"{listed(differing)}; leave one table out, or mend it"
         )
     parts = [table.take(rows) for table, rows in zip(tables, taken, strict=True)]
@@ -192,7 +192,7 @@ def union(tables: Sequence[LabelTable]) -> LabelTable:
     ]
     if again:
         notes.append(
-            f"{images_in_words(again)} in more than one table, with equal labels: counted once"
+            f"{counted(again, 'image')} in more than one table, with equal labels: counted once"
         )
     joined = LabelTable(
         first.classes,
@@ -223,7 +223,7 @@ def _near_same(table: LabelTable) -> list[str]:
     unequal = int((table.labels[ones] != table.labels[others]).any(axis=1).sum())
     example = f"{table.ids[ones[0]]} and {table.ids[others[0]]}"
     return [
-        f"{images_in_words(len(pairs))} most probably there twice, under two ids ({example}), "
+        f"{counted(len(pairs), 'image')} most probably there twice, under two ids ({example}), "
         f"{unequal} of them with different labels: both were kept, and may come into two folds"
     ]
 

@@ -196,6 +196,25 @@ def box_overlaps(predicted: Shapes, true: Shapes) -> np.ndarray:
     return _ratio(both, areas[0] + areas[1] - both)
 
 
+def paired(iou: np.ndarray, least: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of masks and of cells (K,), paired one to one by falling IoU.
+
+    `iou` is (N, M). Of equal IoU the first mask, then the first cell takes the other; pairs share a
+    pixel, and have an IoU of `least` or more.
+    """
+    masks, cells = np.nonzero((iou > 0) & (iou >= least))
+    order = np.argsort(-iou[masks, cells], kind="stable")
+    taken_mask, taken_cell = set[int](), set[int]()
+    kept = []
+    for mask, cell in zip(masks[order].tolist(), cells[order].tolist(), strict=True):
+        if mask not in taken_mask and cell not in taken_cell:
+            taken_mask.add(mask)
+            taken_cell.add(cell)
+            kept.append((mask, cell))
+    found = np.array(kept, np.int64).reshape(-1, 2)
+    return found[:, 0], found[:, 1]
+
+
 def _check_sizes(predicted: Shapes, true: Shapes) -> None:
     ours, theirs = (predicted.height, predicted.width), (true.height, true.width)
     if ours != theirs:

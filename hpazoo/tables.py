@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from hpazoo.atlas_ids import bare_id
 from hpazoo.errors import HpazooError
+from hpazoo.paths import replacing
 
 ID_COLUMNS = ("id", "field")
 """Names of the column of ids in any capitals, the first that is there; `field` is ours."""
@@ -169,6 +170,14 @@ def checked_id(text: str, place: str, expected: str) -> str:
             f"channel and suffix; did you mean '{bare_id(text)}'?"
         )
     return text
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV with a header: UTF-8, lines that end alike everywhere, whole or not at all."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
 
 
 def _kind(head: bytes) -> str:

@@ -13,7 +13,7 @@ from pycocotools import mask as coco
 
 from hpazoo import overlap
 from hpazoo.errors import HpazooError, UsageError
-from hpazoo.overlap import Shapes, box_overlaps, overlaps
+from hpazoo.overlap import Shapes, box_overlaps, overlaps, paired
 from hpazoo.rle import (
     counts_from_submission_string,
     decode,
@@ -272,3 +272,18 @@ def test_bombs_do_not_go_off(height, width):
         assert tracemalloc.get_traced_memory()[1] < 150e6
     finally:
         tracemalloc.stop()
+
+
+def test_pairs_are_one_to_one_by_falling_overlap():
+    iou = np.array([[0.5, 0.9, 0.0], [0.2, 0.8, 0.0], [0.0, 0.1, 0.0]])
+    masks, cells = paired(iou)
+    assert list(zip(masks.tolist(), cells.tolist(), strict=True)) == [(0, 1), (1, 0)]
+    masks, cells = paired(np.full((2, 2), 0.4))
+    assert list(zip(masks.tolist(), cells.tolist(), strict=True)) == [(0, 0), (1, 1)]
+    assert [len(side) for side in paired(np.zeros((0, 3)))] == [0, 0]
+
+
+def test_the_two_halves_of_a_cell_are_not_both_that_cell():
+    masks, cells = paired(np.array([[0.5], [0.5]]), 0.5)
+    assert (masks.tolist(), cells.tolist()) == ([0], [0])
+    assert [len(side) for side in paired(np.array([[0.49]]), 0.5)] == [0, 0]

@@ -32,7 +32,12 @@ def test_files(wheel: Path, root: Path) -> None:
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     expected = {path.relative_to(root).as_posix() for path in (root / "hpazoo").rglob("*.py")}
     expected.add("hpazoo/py.typed")
-    for folder, pattern in (("specs", "*.yaml"), ("registry", "*.yaml"), ("registry", "*.json"), ("registry", "*.bin")):
+    for folder, pattern in (
+        ("specs", "*.yaml"),
+        ("registry", "*.yaml"),
+        ("registry", "*.json"),
+        ("registry", "*.bin"),
+    ):
         expected |= {f"hpazoo/data/{folder}/{path.name}" for path in (root / folder).glob(pattern)}
     assert names == expected
 

@@ -30,7 +30,7 @@ _PREFIX = re.compile(r"-([0-9a-f]{8})\.pth")
 
 
 @dataclass(frozen=True)
-class Start:
+class ImagenetStart:
     """A file of weights to start a training from, verified just now."""
 
     path: Path
@@ -39,7 +39,7 @@ class Start:
     """What a report should say besides; may be empty."""
 
 
-def imagenet_start(backbone: str | Mapping[str, Any]) -> Start:
+def imagenet_start(backbone: str | Mapping[str, Any]) -> ImagenetStart:
     """The file that `start: imagenet` means for a backbone, as a spec writes or resolves it.
 
     For `load_checkpoint(model, start.path, start=True)`. CheckpointError if there are no such
@@ -51,7 +51,7 @@ def imagenet_start(backbone: str | Mapping[str, Any]) -> Start:
     except CheckpointError as error:
         raise CheckpointError(f"start: imagenet of {_shown(backbone)}: {error}") from error
     _check_prefix(card)
-    return Start(path, card, _note(card, backbone))
+    return ImagenetStart(path, card, _note(card, backbone))
 
 
 def imagenet_card(backbone: str | Mapping[str, Any]) -> Card:

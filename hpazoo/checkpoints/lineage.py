@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from hpazoo import atlas_ids, seen_images
 from hpazoo.checkpoints.cards import Card, find_card
+from hpazoo.checkpoints.reading.header import read_card
+from hpazoo.errors import HpazooError
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,24 @@ def lineage(card: Card | Mapping[str, Any] | None) -> Lineage:
     if start is None and parent not in (None, "imagenet"):
         untold.append(f"it was trained from {str(parent)[:60]!r}, which is no card")
     return replace(_upward([start] if start else [], sets, untold), own=own)
+
+
+def lineages(checkpoint: str | None, files: Iterable[Path]) -> list[Lineage]:
+    """Of what a spec calls a model's weights: of the card of that name, else of each of the files.
+
+    A file that cannot be read is told as not known.
+    """
+    card = find_card(checkpoint) if checkpoint else None
+    if card is not None:
+        return [lineage(card)]
+    found = []
+    for file in files:
+        try:
+            found.append(lineage(read_card(file)))
+        except HpazooError:
+            text = f"what {file.name} was trained on: it cannot be read here"
+            found.append(Lineage(untold=(text,)))
+    return found
 
 
 def _are_hashes(text: Any) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpazoo.cli import options
+from hpazoo.errors import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,8 +92,6 @@ def command(
 def show(found: Evaluation) -> None:
     """Print scores with their rules and intervals, and all that must be known to read them."""
     from rich.console import Console
-
-    from hpazoo.evaluation.problems import counted
 
     console = Console(highlight=False)
     if not console.is_terminal:

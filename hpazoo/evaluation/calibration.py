@@ -10,7 +10,7 @@ import numpy as np
 
 from hpazoo.evaluation.intervals import resamples
 from hpazoo.metrics import Judged
-from hpazoo.metrics.cell_map import paired
+from hpazoo.overlap import paired
 
 BINS = 10
 
@@ -99,9 +99,9 @@ def _answers(one: Judged, of: str) -> tuple[np.ndarray, np.ndarray]:
     if of == "cells":
         mask, cell = paired(one.iou)
         return one.scores[mask], one.truth[cell]
-    if not len(one.scores) or (one.labels is None and not one.cells_known):
+    labels = one.image_labels
+    if labels is None or not len(one.scores):
         return one.scores[:0], np.zeros((0, one.scores.shape[1]), bool)
-    labels = np.any(one.truth, axis=0) if one.labels is None else one.labels
     return np.fmax.reduce(one.scores, axis=0)[None], labels[None]
 
 

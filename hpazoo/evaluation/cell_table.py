@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hpazoo.errors import HpazooError
-from hpazoo.evaluation.locations import Locations, other_list
-from hpazoo.evaluation.problems import Problems, counted
-from hpazoo.label_cells import Layout, WrongLabelError, layout_of
+from hpazoo.errors import HpazooError, counted
+from hpazoo.evaluation.locations import Locations
+from hpazoo.evaluation.problems import Problems
+from hpazoo.label_cells import Layout, WrongLabelError, layout_of, other_list
 from hpazoo.tables import Row, Table, checked_id, open_table, places_of
 
 FIELD = ("field", "id", "image")
@@ -150,8 +150,12 @@ class _Rows:
 
     def check(self) -> None:
         """HpazooError with all that is wrong."""
-        other = other_list(self.texts, self.layout, self.locations) if self.unknown else ""
-        self.problems.check(other or "mend these rows, or remove them")
+        cure, lists = "mend these rows, or remove them", self.locations
+        if self.unknown:
+            other = other_list(self.texts, self.layout, lists.written, lists.classes)
+            if other is not None:
+                cure = f"if the truth is written in {other}, say so: --classes {other}"
+        self.problems.check(cure)
         if not self.said:
             raise HpazooError(
                 f"{self.path}: no row says which locations a cell has; {self.expected}"

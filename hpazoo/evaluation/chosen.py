@@ -43,7 +43,7 @@ def fields_for(config: Config, judged: Sequence[Judged]) -> list[Judged]:
         one
         for one in judged
         if ("cells" not in needs or one.cells_known)
-        and ("labels" not in needs or one.cells_known or one.labels is not None)
+        and ("labels" not in needs or one.image_labels is not None)
     ]
 
 

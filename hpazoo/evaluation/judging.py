@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hpazoo.atlas_ids import bare_id, keys
-from hpazoo.errors import HpazooError, UsageError
+from hpazoo.errors import HpazooError, UsageError, counted
 from hpazoo.evaluation.predictions import Predicted, Predictions
-from hpazoo.evaluation.problems import Problems, counted, some
+from hpazoo.evaluation.problems import Problems, some
 from hpazoo.evaluation.scoring import counts_of
 from hpazoo.evaluation.truth import TrueField, Truth
 from hpazoo.metrics import Judged

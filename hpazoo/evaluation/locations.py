@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
-from hpazoo.classes import (
-    ClassList,
-    class_list,
-    class_list_names,
-    has_map,
-    lost_in_map,
-    map_probabilities,
-)
-from hpazoo.errors import UsageError
-from hpazoo.evaluation.problems import counted
-from hpazoo.label_cells import Layout, WrongLabelError
+from hpazoo.classes import ClassList, has_map, lost_in_map, map_probabilities
+from hpazoo.errors import UsageError, counted
 
 
 class Locations:
@@ -57,18 +48,3 @@ class Locations:
             yield f"{counted(self.vanished, thing)} left out: having only locations {between}"
         if self.shortened:
             yield f"{counted(self.shortened, thing)} lost a location {between}"
-
-
-def other_list(texts: Iterable[str], layout: Layout, locations: Locations) -> str:
-    """What to do where another list of classes than `written` explains all texts; or nothing."""
-    texts = list(texts)
-    for name in class_list_names():
-        if name == locations.written.name or not has_map(name, locations.classes.name):
-            continue
-        try:
-            for text in texts:
-                layout.indices(text, class_list(name))
-        except WrongLabelError:
-            continue
-        return f"if the truth is written in {name}, say so: --classes {name}"
-    return ""

@@ -13,6 +13,7 @@ from hpazoo.spec.strict_yaml import Document
 
 NAME = "run.lock.yaml"
 RANDOM = "random weights"
+"""The stamp of what came of them."""
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import numpy as np
 
 from hpazoo.checkpoints import sha256
 from hpazoo.classes import ClassList, class_list
-from hpazoo.errors import FieldError, HpazooError, UsageError
+from hpazoo.errors import FieldError, HpazooError, UsageError, counted
+from hpazoo.evaluation.lock import NAME as LOCK
 from hpazoo.evaluation.lock import Lock, read_lock
-from hpazoo.evaluation.problems import counted
 from hpazoo.evaluation.run_tables import fields_of_run, set_aside_of_run, table_of_run
 from hpazoo.evaluation.submission import Detections, Submission
 from hpazoo.imageio import read_label_image
@@ -83,7 +83,7 @@ def open_predictions(path: Path, classes: str | None) -> Predictions:
     `classes` names the list of a submission file; a run says itself what it predicted.
     """
     if path.is_file():
-        if path.name in (*TABLES, "fields.csv", "run.lock.yaml"):
+        if path.name in (*TABLES, "fields.csv", LOCK):
             raise UsageError(f"{path} is one file of a run; give its folder, {path.parent}")
         return SubmittedPredictions(path, path, class_list(classes or DEFAULT_CLASSES))
     if not path.is_dir():

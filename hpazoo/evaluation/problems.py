@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpazoo.errors import HpazooError
+from hpazoo.errors import HpazooError, listed
 
 _SHOWN = 10
 
@@ -33,10 +33,4 @@ class Problems:
 
 def some(names: list[str] | tuple[str, ...], most: int = 3) -> str:
     """`'a', 'b', 'c' and 9 more`."""
-    shown = ", ".join(f"'{name}'" for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
-
-
-def counted(count: int, thing: str) -> str:
-    """`1 field`, `2 fields`."""
-    return f"{count} {thing if count == 1 else thing + 's'}"
+    return listed([f"'{name}'" for name in names], most)

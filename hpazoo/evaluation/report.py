@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import platform
@@ -21,6 +20,7 @@ from hpazoo.evaluation.calibration import BINS, Calibration
 from hpazoo.evaluation.scoring import Evaluation, Score, score_rows
 from hpazoo.metrics import Curve
 from hpazoo.paths import replacing
+from hpazoo.tables import write_table
 
 METRICS = "metrics.json"
 POINTS = 500
@@ -177,11 +177,8 @@ def _points(evaluation: Evaluation, score: Score) -> Iterable[list[Any]]:
 
 def _write_csv(path: Path, columns: list[str], rows: Iterable[list[Any]], stamp: str) -> None:
     mark = [stamp] if stamp else []
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*columns, *(["stamp"] if stamp else [])])
-        for row in rows:
-            writer.writerow(["" if _missing(value) else value for value in row] + mark)
+    names = [*columns, *(["stamp"] if stamp else [])]
+    write_table(path, names, (["" if _missing(v) else v for v in row] + mark for row in rows))
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:

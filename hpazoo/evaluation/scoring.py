@@ -191,7 +191,7 @@ def _score(
     metric: Metric = metrics.build(config, classes, data)
     judgement: Judgement = metric.judge(fields)
     values = judgement.values()
-    positive = np.stack([_shown(one) for one in fields]).sum(axis=0)
+    positive = np.stack([one.shown for one in fields]).sum(axis=0)
     found = intervals(judgement.values, positive, len(fields), rounds, seed)
     has = ~np.isnan(values)
     return Score(
@@ -208,9 +208,3 @@ def _score(
         curves=tuple(judgement.curve(index) for index in range(len(classes))),
         notes=(*judgement.notes, *found.notes),
     )
-
-
-def _shown(one: Judged) -> np.ndarray:
-    """Classes (C,) that are true somewhere in a field."""
-    of_cells: np.ndarray = np.asarray(np.any(one.truth, axis=0))
-    return of_cells if one.labels is None else np.asarray(of_cells | one.labels)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from hpazoo.checkpoints.cards import find_card
-from hpazoo.checkpoints.lineage import Lineage, lineage
-from hpazoo.checkpoints.reading.header import read_card
-from hpazoo.errors import HpazooError
+from hpazoo.checkpoints.lineage import Lineage, lineages
+from hpazoo.errors import counted
 from hpazoo.evaluation.lock import Lock
-from hpazoo.evaluation.problems import counted
 
 UNKNOWN = "a submission file does not say which weights made it: which fields they saw is not known"
 
@@ -29,7 +25,7 @@ def seen_by_weights(lock: Lock | None, fields: Sequence[str]) -> tuple[list[str]
     for model, (checkpoint, files) in lock.weights.items():
         if checkpoint is None or not files:
             continue  # random weights have seen nothing
-        found = _Seen(_lineages(lock, checkpoint, files), fields)
+        found = _Seen(lineages(checkpoint, [lock.data / file for file in files]), fields)
         lines += found.lines(model)
         data[model] = {
             "checkpoint": checkpoint,
@@ -40,20 +36,6 @@ def seen_by_weights(lock: Lock | None, fields: Sequence[str]) -> tuple[list[str]
             "not_known": found.untold,
         }
     return lines, data
-
-
-def _lineages(lock: Lock, checkpoint: str, files: Sequence[str]) -> list[Lineage]:
-    card = find_card(checkpoint)
-    if card is not None:
-        return [lineage(card)]
-    found = []
-    for file in files:
-        try:
-            found.append(lineage(read_card(lock.data / Path(file))))
-        except HpazooError:
-            name = Path(file).name
-            found.append(Lineage(untold=(f"what {name} was trained on: it cannot be read here",)))
-    return found
 
 
 class _Seen:

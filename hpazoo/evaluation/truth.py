@@ -13,10 +13,9 @@ import numpy as np
 
 from hpazoo.checkpoints import sha256
 from hpazoo.classes import ClassList, class_list, class_list_names, has_map
-from hpazoo.errors import HpazooError, UsageError
+from hpazoo.errors import HpazooError, UsageError, counted, listed
 from hpazoo.evaluation.cell_table import CELL, PARQUET, CellRows, open_rows, read_cell_table
 from hpazoo.evaluation.locations import Locations
-from hpazoo.evaluation.problems import counted
 from hpazoo.evaluation.submission import Submission
 from hpazoo.fields import Field
 from hpazoo.labels import LabelTable, read_labels
@@ -307,5 +306,4 @@ def _digest(shapes: Shapes) -> str:
 
 
 def _listed(ids: np.ndarray) -> str:
-    shown = ", ".join(map(str, ids[:6].tolist()))
-    return f"{shown} and {len(ids) - 6} more" if len(ids) > 6 else shown or "none"
+    return listed(list(map(str, ids.tolist())), 6) or "none"

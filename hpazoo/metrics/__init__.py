@@ -33,6 +33,30 @@ class Judged:
     labels: np.ndarray | None = None
     cells_known: bool = True
 
+    @classmethod
+    def of_image(cls, field: str, scores: np.ndarray, labels: np.ndarray) -> Judged:
+        """An image that was seen as a whole: scores (classes,), labels (classes,) bool."""
+        import numpy as np
+
+        none = np.zeros((1, 0))
+        no_cells = np.zeros((0, len(labels)), bool)
+        return cls(field, scores[None].astype(np.float64), no_cells, none, none, labels, False)
+
+    @property
+    def shown(self) -> np.ndarray:
+        """Locations (classes,) bool that are true of the image, or of one of its cells."""
+        return self._of_cells() if self.labels is None else self._of_cells() | self.labels
+
+    @property
+    def image_labels(self) -> np.ndarray | None:
+        """Locations (classes,) bool of the image: its labels, else those of its cells, if known."""
+        return self._of_cells() if self.labels is None and self.cells_known else self.labels
+
+    def _of_cells(self) -> np.ndarray:
+        import numpy as np
+
+        return np.asarray(self.truth.any(axis=0))
+
 
 class Curve(NamedTuple):
     """Precision against recall as the score falls, all (D,) float64."""

@@ -49,13 +49,6 @@ def field_of_rows(lengths: Sequence[int]) -> np.ndarray:
     return np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
 
 
-def labels_of(field: Judged) -> np.ndarray:
-    """Locations (classes,) bool of the image: what is said of it, and those of its true cells."""
-    of_cells = np.any(field.truth, axis=0)
-    labels: np.ndarray = of_cells if field.labels is None else of_cells | field.labels
-    return labels
-
-
 def image_scores(fields: Sequence[Judged], classes: ClassList) -> np.ndarray:
     """Largest score (fields, classes) over each field's masks; -inf where none was predicted."""
     largest = [np.fmax.reduce(one.scores, axis=0, initial=-np.inf)[None] for one in fields]
@@ -66,13 +59,13 @@ def image_truth(fields: Sequence[Judged], classes: ClassList) -> np.ndarray:
     """Locations (fields, classes) bool: what is said of each image, else those of its cells."""
     found: list[np.ndarray] = []
     for one in fields:
-        if one.labels is None and not one.cells_known:
+        labels = one.image_labels
+        if labels is None:
             raise UsageError(
                 f"field {one.field}: nothing is known of its locations, neither of the image nor "
                 "of its cells; leave it out"
             )
-        of_cells: np.ndarray = np.any(one.truth, axis=0)
-        found.append((of_cells if one.labels is None else one.labels)[None])
+        found.append(labels[None])
     return stacked(found, len(classes), np.bool_)
 
 

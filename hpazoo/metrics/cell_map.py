@@ -12,6 +12,7 @@ from hpazoo.classes import ClassList
 from hpazoo.metrics import Judged, metrics
 from hpazoo.metrics._answers import check_fields, field_of_rows, stacked, without_truth
 from hpazoo.metrics._ranking import RankedJudgement, rankings, truths_of
+from hpazoo.overlap import paired
 
 
 @metrics.register
@@ -58,18 +59,3 @@ class CellMap:
             "average precision by steps, no envelope"
         )
         return RankedJudgement(rule, positives, tuple(notes), ranked, len(fields), envelope=False)
-
-
-def paired(iou: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of masks and of cells (K,), by falling IoU, each in one pair at most."""
-    masks, cells = np.nonzero(iou > 0)
-    order = np.argsort(-iou[masks, cells], kind="stable")
-    taken_mask, taken_cell = set[int](), set[int]()
-    kept = []
-    for mask, cell in zip(masks[order].tolist(), cells[order].tolist(), strict=True):
-        if mask not in taken_mask and cell not in taken_cell:
-            taken_mask.add(mask)
-            taken_cell.add(cell)
-            kept.append((mask, cell))
-    found = np.array(kept, np.int64).reshape(-1, 2)
-    return found[:, 0], found[:, 1]

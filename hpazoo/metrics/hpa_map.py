@@ -10,13 +10,7 @@ import numpy as np
 
 from hpazoo.classes import ClassList
 from hpazoo.metrics import Judged, metrics
-from hpazoo.metrics._answers import (
-    check_fields,
-    field_of_rows,
-    labels_of,
-    stacked,
-    without_truth,
-)
+from hpazoo.metrics._answers import check_fields, field_of_rows, stacked, without_truth
 from hpazoo.metrics._ranking import RankedJudgement, rankings, truths_of
 from hpazoo.parameters import Range
 
@@ -73,7 +67,7 @@ class HpaMap:
         notes = []
         of_mask = field_of_rows([len(one.scores) for one in fields])
         if self.rule == "labelled":
-            named = stacked((labels_of(one)[None] for one in fields), count, np.bool_)[of_mask]
+            named = stacked((one.shown[None] for one in fields), count, np.bool_)[of_mask]
             ignored = int((counted & ~named).sum())
             notes.append(
                 f"{ignored} of {int(counted.sum())} detections ignored: class not labelled"

@@ -44,7 +44,7 @@ class Labelled(Reader, Protocol):
         ...
 
 
-LABELLING = ("labels", "labels_in", "exclude")
+LABELLING = ("labels", "labels_in", "exclude", "label_noise", "label_errors")
 """Options that say what images show, and change nothing in them."""
 
 

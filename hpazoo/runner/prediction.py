@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from hpazoo.classes import ClassList, class_list
 from hpazoo.ensembles import Ensemble, Learner, ensembles
+from hpazoo.evaluation.lock import RANDOM
 from hpazoo.registry import loaded_files
 from hpazoo.runner import lock
 from hpazoo.runner.feed import Feed
 from hpazoo.runner.finished import Run
 from hpazoo.runner.folder import RunFolder, cut, digest
-from hpazoo.runner.learn import Learned
+from hpazoo.runner.learn import Outcome
 from hpazoo.runner.lock import weights_in
 from hpazoo.runner.options import Settings
 from hpazoo.runner.plan import Plan, make_plan
@@ -31,8 +32,6 @@ from hpazoo.writers import Writer, writers
 if TYPE_CHECKING:
     from hpazoo.evaluation import Evaluation
 
-RANDOM = "random weights"
-
 
 class Prediction:
     """Walks from fields to outputs; what holds of an earlier walk is kept."""
@@ -44,17 +43,20 @@ class Prediction:
         folder: RunFolder,
         ready: Ready,
         code: Mapping[str, str],
-        learned: Learned | None,
+        outcome: Outcome | None,
+        cache: Path | None,
+        profile: Profile,
         quiet: bool,
     ) -> None:
+        """`outcome`: what was learned in this run, if anything was."""
         self.spec = spec
         self.settings = settings
         self.folder = folder
         self.ready = ready
         self.code = code
-        self.learned = learned
+        self.outcome = outcome
         self.classes: ClassList = class_list(spec.resolved["classes"])
-        trained = learned.files if learned else {}
+        trained = outcome.files if outcome else {}
         self.files = {**ready.files, **trained}
         self.weights = weights_in(self.files)
         assert settings.shard_size is not None
@@ -63,8 +65,8 @@ class Prediction:
         self.progress = FieldProgress(len(ready.fields), quiet)
         self.blend: Ensemble = ensembles.build(spec.resolved["ensemble"])
         self.teaching = self._teaching() if isinstance(self.blend, Learner) else None
-        self.cache: Path | None = None
-        self.profile = Profile()
+        self.cache = cache
+        self.profile = profile
 
     def go(self, until: Stage) -> Run:
         """All stages up to one."""
@@ -76,7 +78,7 @@ class Prediction:
         self._log(f"run of {self.spec.path}: {len(self.ready.fields)} fields")
         with self.progress:
             self._predict(plan)
-        aside = [*(self.learned.records if self.learned else ()), *set_aside(self.folder, plan)]
+        aside = [*(self.outcome.records if self.outcome else ()), *set_aside(self.folder, plan)]
         self.folder.write_set_aside(aside)
         outputs: list[Path] = []
         differences: list[str] = []
@@ -89,7 +91,7 @@ class Prediction:
             self._write_lock(done)
         if until == "evaluate":
             evaluations, unscored = evaluate_run(
-                self.spec, self.settings, self.folder, self.learned
+                self.spec, self.settings, self.folder, self.outcome
             )
             remarks += unscored
         remarks += differences
@@ -110,14 +112,14 @@ class Prediction:
             outputs=tuple(sorted(outputs)),
             stamp=self.stamp,
             repeats=not differences,
-            split=self.learned.report if self.learned else None,
+            split=self.outcome.report if self.outcome else None,
             evaluations=tuple(evaluations),
         )
 
     def _teaching(self) -> Teaching:
         """What an ensemble that learns is taught with; refused here if it is not enough."""
         assert isinstance(self.blend, Learner)
-        learned, data = self.learned, Path(self.settings.data)
+        outcome, data = self.outcome, Path(self.settings.data)
         found = Teaching(
             self.spec,
             self.blend,
@@ -126,7 +128,7 @@ class Prediction:
             self.folder,
             self.ready.fields,
             self.files,
-            learned.taught if learned else {},
+            outcome.taught if outcome else {},
         )
         found.check()
         for text in found.untold:
@@ -136,8 +138,8 @@ class Prediction:
     def _write_lock(self, done: Mapping[str, Any]) -> None:
         extra: dict[str, Any] = {"plugins": dict(self.code)} if self.code else {}
         extra |= {"files": self._files()} if self._files() else {}
-        if self.learned and self.learned.locked:
-            extra |= {"split": self.learned.locked}
+        if self.outcome and self.outcome.locked:
+            extra |= {"split": self.outcome.locked}
         extra |= done
         lock.write(self.folder.lock, self.spec, self.settings, self.weights, extra)
 

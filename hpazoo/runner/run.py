@@ -14,7 +14,8 @@ from hpazoo.registry import SESSION
 from hpazoo.runner import lock
 from hpazoo.runner.finished import Run
 from hpazoo.runner.folder import RunFolder
-from hpazoo.runner.learn import Learned, Lesson, Teacher, prepare, to_train
+from hpazoo.runner.learn import Outcome, Teacher
+from hpazoo.runner.lesson import Lesson, lesson_of, to_train
 from hpazoo.runner.options import Options, Settings, decide, shard_size, wait_passively
 from hpazoo.runner.plan import code_of
 from hpazoo.runner.prediction import Prediction
@@ -76,14 +77,14 @@ def run(
         spec.require("training")
     else:
         spec.require("images", *(() if until == "segment" else ("members",)))
-    how = options or Options()
+    options = options or Options()
     folder = RunFolder(out or Path("runs") / spec.name)
     together = Together(folder.path / "models")
     if not together.leads:
-        for job in together.follow():
-            take_part(job)
+        for invitation in together.follow():
+            take_part(invitation)
         return _nothing(spec, folder)
-    settings, code = _settled(spec, how, {} if fresh else folder.read_lock().get("options", {}))
+    settings, code = _settled(spec, options, {} if fresh else folder.read_lock().get("options", {}))
     data = Path(settings.data)
     used = list(spec.models) if learns_only else sorted({m.model for m in spec.members})
     if until == "segment":
@@ -91,7 +92,7 @@ def run(
     pupils = [] if settings.random_weights or until == "split" else to_train(spec, used, data)
     lesson, missing = None, list[str]()
     if pupils or learns_only:
-        lesson, missing = prepare(spec, settings, pupils)
+        lesson, missing = lesson_of(spec, settings, pupils)
         if missing:
             missing += [f"or, instead of training it: {why}" for why in _untrained(pupils, data)]
     ready = None
@@ -107,22 +108,21 @@ def run(
             _foresee(spec, ready, data, folder, lesson)
     folder.prepare(fresh)
     try:
-        learned = None
+        outcome = None
         if lesson is not None:
             try:
-                learned = _learn(spec, settings, how, folder, lesson, together, quiet, until)
+                outcome = _learn(spec, settings, options, folder, lesson, together, quiet, until)
             finally:
                 together.end()
         if ready is None:
-            assert learned is not None
-            return _learned(spec, settings, folder, code, learned)
-        work = Prediction(spec, settings, folder, ready, code, learned, quiet)
-        work.cache = how.cache and how.cache.resolve()
-        if how.profile:
-            work.profile = Profile(finishing(settings.device))
+            assert outcome is not None
+            return _learned_only(spec, settings, folder, code, outcome)
+        profile = Profile(finishing(settings.device)) if options.profile else Profile()
+        cache = options.cache and options.cache.resolve()
+        work = Prediction(spec, settings, folder, ready, code, outcome, cache, profile, quiet)
         done = work.go(until)
-        if how.profile:
-            work.profile.write(folder.profile)
+        if options.profile:
+            profile.write(folder.profile)
         return done
     finally:
         folder.release()
@@ -151,13 +151,17 @@ def _foresee(spec: Spec, ready: Ready, data: Path, folder: RunFolder, lesson: Le
 
 
 def _settled(
-    spec: Spec, how: Options, before: Mapping[str, Any]
+    spec: Spec, options: Options, before: Mapping[str, Any]
 ) -> tuple[Settings, dict[str, str]]:
     """Everything decided; and where components come from that are not hpazoo's own."""
     # with other threads or shards all that is there would have to be made again
     kept = {key: before.get(key) for key in ("threads", "shard_size")}
-    settings = decide(how, kept | spec.lock.get("options", {}))
-    if how.workers is None and settings.device != "cpu" and needs_weights(spec.resolved["masks"]):
+    settings = decide(options, kept | spec.lock.get("options", {}))
+    if (
+        options.workers is None
+        and settings.device != "cpu"
+        and needs_weights(spec.resolved["masks"])
+    ):
         # each worker would bring its own networks and context to the device
         settings = replace(settings, workers=min(settings.workers, 2))
     code = code_of(spec)
@@ -170,26 +174,26 @@ def _settled(
 def _learn(
     spec: Spec,
     settings: Settings,
-    how: Options,
+    options: Options,
     folder: RunFolder,
     lesson: Lesson,
     together: Together,
     quiet: bool,
     until: Stage,
-) -> Learned:
+) -> Outcome:
     """Split and train; the folder has a lock before, so that it is known as a run's."""
     before = folder.read_lock()
     if not before:
         lock.write(folder.lock, spec, settings, {}, {})
     say = Telling(folder, quiet)
     teacher = Teacher(
-        spec, settings, how, folder, before.get("split") or {}, lesson, together, say, quiet
+        spec, settings, options, folder, before.get("split") or {}, lesson, together, say, quiet
     )
     return teacher.go(until_split=until == "split")
 
 
-def _learned(
-    spec: Spec, settings: Settings, folder: RunFolder, code: Mapping[str, str], learned: Learned
+def _learned_only(
+    spec: Spec, settings: Settings, folder: RunFolder, code: Mapping[str, str], outcome: Outcome
 ) -> Run:
     """What a run is that predicts nothing."""
     extra: dict[str, Any] = {"plugins": dict(code)} if code else {}
@@ -197,20 +201,20 @@ def _learned(
         folder.lock,
         spec,
         settings,
-        lock.weights_in(learned.files),
-        {**extra, "split": learned.locked},
+        lock.weights_in(outcome.files),
+        {**extra, "split": outcome.locked},
     )
-    evaluations = evaluate_left_out(spec, folder, learned)
-    files = [folder.path / name for name in learned.locked["files"]]
-    weights = [file for one in learned.trained for file in one.files]
-    aside = learned.records
+    evaluations = evaluate_left_out(spec, folder, outcome)
+    files = [folder.path / name for name in outcome.locked["files"]]
+    weights = [file for one in outcome.trained for file in one.files]
+    aside = outcome.records
     folder.write_set_aside(aside)
     return replace(
         _nothing(spec, folder),
         set_aside=tuple(aside),
-        notes=learned.lesson.sources.notes,
+        notes=outcome.lesson.sources.notes,
         outputs=(*files, *weights),
-        split=learned.report,
+        split=outcome.report,
         evaluations=tuple(evaluations),
     )
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from hpazoo.classes import ClassList, class_list
+from hpazoo.classes import class_list
 from hpazoo.evaluation import Evaluation, compare, score, write
 from hpazoo.evaluation.predictions import open_predictions
 from hpazoo.evaluation.reader_truth import truth_of
 from hpazoo.metrics import Judged
 from hpazoo.readers import Reader, readers
 from hpazoo.runner.folder import RunFolder
-from hpazoo.runner.learn import Learned
+from hpazoo.runner.learn import Outcome
 from hpazoo.runner.options import Settings
 from hpazoo.spec import Spec
 from hpazoo.training.job import read_left_out
@@ -27,10 +28,10 @@ _OF_IMAGES = ("image-map", "image-f1")
 
 
 def evaluate_run(
-    spec: Spec, settings: Settings, folder: RunFolder, learned: Learned | None
+    spec: Spec, settings: Settings, folder: RunFolder, outcome: Outcome | None
 ) -> tuple[list[Evaluation], list[str]]:
     """Scores of left-out images and of the run's own fields; and why there are none, if so."""
-    found = evaluate_left_out(spec, folder, learned) if learned else []
+    found = evaluate_left_out(spec, folder, outcome) if outcome else []
     asked = spec.resolved["metrics"]
     if not asked:
         return found, []
@@ -47,14 +48,14 @@ def evaluate_run(
     return [*found, compare(predictions, truth, asked, folder=place)], []
 
 
-def evaluate_left_out(spec: Spec, folder: RunFolder, learned: Learned) -> list[Evaluation]:
+def evaluate_left_out(spec: Spec, folder: RunFolder, outcome: Outcome) -> list[Evaluation]:
     """Each trained model's answers for images that its folds left out, against their labels."""
     classes = class_list(spec.resolved["classes"])
-    table = learned.lesson.sources.table
+    table = outcome.lesson.sources.table
     labels = dict(zip(table.ids, table.labels, strict=True))
     found = []
-    for one in learned.trained:
-        judged = list(_judged(one, labels, classes))
+    for one in outcome.trained:
+        judged = _judged(one, labels)
         if judged:
             place = folder.path / "evaluation" / f"left-out-{one.model}"
             scores = score(judged, _OF_IMAGES, classes)
@@ -63,8 +64,6 @@ def evaluate_left_out(spec: Spec, folder: RunFolder, learned: Learned) -> list[E
 
 
 def _titled(evaluation: Evaluation, trained: Trained) -> Evaluation:
-    from dataclasses import replace
-
     folds = len(trained.left_out)
     text = (
         f"model '{trained.model}', whole images that its {folds} fold{'s' if folds > 1 else ''} "
@@ -73,13 +72,9 @@ def _titled(evaluation: Evaluation, trained: Trained) -> Evaluation:
     return replace(evaluation, notes=(text, *evaluation.notes))
 
 
-def _judged(
-    trained: Trained, labels: dict[str, np.ndarray], classes: ClassList
-) -> Sequence[Judged]:
-    none, no_cells = np.zeros((1, 0)), np.zeros((0, len(classes)), bool)
-    found = []
-    for file in trained.left_out:
-        for image, row in zip(*read_left_out(file), strict=True):
-            scores = row[None].astype(np.float64)
-            found.append(Judged(image, scores, no_cells, none, none, labels[image], False))
-    return found
+def _judged(trained: Trained, labels: Mapping[str, np.ndarray]) -> list[Judged]:
+    return [
+        Judged.of_image(image, row, labels[image])
+        for file in trained.left_out
+        for image, row in zip(*read_left_out(file), strict=True)
+    ]

@@ -8,16 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from hpazoo.checkpoints.cards import find_card
-from hpazoo.checkpoints.lineage import lineage
-from hpazoo.checkpoints.reading.header import read_card
+from hpazoo.checkpoints.lineage import lineages
 from hpazoo.classes import ClassList, class_list
 from hpazoo.ensembles import Known, Learner
 from hpazoo.evaluation.reader_truth import truth_of
 from hpazoo.evaluation.truth import TrueField, Truth, read_truth
 from hpazoo.fields import FieldRecord
 from hpazoo.imageio import read_label_image
-from hpazoo.overlap import Shapes, overlaps
+from hpazoo.overlap import Shapes, overlaps, paired
 from hpazoo.paths import user_path
 from hpazoo.postprocessors import Seen
 from hpazoo.readers import Reader
@@ -26,7 +24,7 @@ from hpazoo.runner.worker import mask_file
 from hpazoo.spec import Spec
 
 SAME_CELL = 0.5
-"""IoU from which on a predicted cell is a true one; at most one of each can reach it."""
+"""IoU from which on a predicted cell is a true one."""
 
 
 class Teaching:
@@ -81,8 +79,8 @@ class Teaching:
         here = taught.get(model)
         if not files and here is None:
             return {}
-        card: Any = find_card(checkpoint) if checkpoint and here is None else None
-        lines = [lineage(card)] if card else [lineage(read_card(file)) for file in files]
+        # weights that were trained in this run have no card but that of their file
+        lines = lineages(checkpoint if here is None else None, files)
         if here is None:
             told = [f"model '{model}': {text}" for line in lines for text in line.untold]
             self.untold += dict.fromkeys(told)
@@ -115,8 +113,6 @@ class Teaching:
         labels = read_label_image(mask_file(self.folder.masks, field))
         shapes = Shapes.from_labels(labels, seen.cells.ids)
         iou = overlaps(shapes, true.shapes)[:, true.row]
-        if not iou.size:
-            return np.zeros(0, np.int64), true.truth[:0]
-        best = iou.argmax(axis=1)
-        rows = np.flatnonzero(iou[np.arange(len(iou)), best] >= SAME_CELL)
-        return rows, true.truth[best[rows]]
+        rows, cells = paired(iou, SAME_CELL)
+        order = np.argsort(rows)
+        return rows[order], true.truth[cells[order]]

@@ -31,6 +31,11 @@ class Model:
     recipe: Recipe | None = None
     """How it is trained where its checkpoint is not to be had."""
 
+    @property
+    def learns_groups(self) -> bool:
+        """Whether its training tells groups of images apart, not the locations that they show."""
+        return self.recipe is not None and _of_groups(self.recipe.loss)
+
 
 @dataclass(frozen=True)
 class Member:
@@ -84,13 +89,17 @@ def _full(kind: str, config: str | Json) -> Json:
     return {"type": name} | description(kind, name).defaults() | options
 
 
+def _of_groups(loss: str | Json) -> bool:
+    return "groups" in description("losses", split_config(loss)[0]).needs
+
+
 def _model(name: str, data: Json, classes: str) -> Model:
     checkpoint = data.get("checkpoint")
     card = find_card(checkpoint) if checkpoint else None
     parts = ((card.builds if card else None) or {}) | data
     network_input = ((card.input if card else None) or {}) | data.get("input", {})
     recipe = _recipe(data["train"], classes) if "train" in data else None
-    groups = recipe is not None and "groups" in description("losses", recipe.loss["type"]).needs
+    groups = recipe is not None and _of_groups(recipe.loss)
     embeds_only = groups or (card is not None and card.classes is None)
     return Model(
         name=name,
@@ -111,8 +120,7 @@ def _recipe(data: Json, classes: str) -> Recipe:
     loss = _full("losses", recipe.loss)
     augment = recipe.augment
     if augment is None:
-        groups = "groups" in description("losses", loss["type"]).needs
-        augment = default_augment(class_list(classes).names, groups)
+        augment = default_augment(class_list(classes).names, _of_groups(loss))
     full = [_full("augmentations", config) for config in augment]
     return replace(recipe, loss=loss, augment=full)
 

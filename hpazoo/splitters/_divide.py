@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from hpazoo.errors import HpazooError
+from hpazoo.errors import HpazooError, listed
 from hpazoo.splitters import Samples, Split
 from hpazoo.splitters._assign import assign
 
@@ -77,14 +77,14 @@ def notes_on(
     total = per_class.sum(axis=0)
     notes = []
     if none := [names[c] for c in np.flatnonzero(total == 0)]:
-        notes.append(f"no image has {_listed(none)}: nothing of it to divide or to validate")
+        notes.append(f"no image has {listed(none, _SHOWN)}: nothing of it to divide or to validate")
     pieces = total if group is None else _groups_with(labels, group)
     what = "images" if group is None else "groups of images"
     scarce = [c for c in np.flatnonzero(total) if pieces[c] < len(parts)]
     if scarce:
         said = [f"{names[c]} ({pieces[c]})" for c in scarce]
         notes.append(
-            f"fewer {what} than folds have {_listed(said)}: some folds are without it, in "
+            f"fewer {what} than folds have {listed(said, _SHOWN)}: some folds are without it, in "
             "validation or, where it has one alone, in training"
         )
     sizes = np.bincount(group) if group is not None else np.ones(1, np.int64)
@@ -104,15 +104,10 @@ def notes_on(
         where = called or [f"fold {number}" for number in range(len(parts))]
         peaks = [(c, int(np.abs(far[:, c]).argmax())) for c in uneven]
         said = [f"{of[c]} {far[k, c]:+.0%} in {where[k]}" for c, k in peaks]
-        notes.append(f"could not be divided evenly: {_listed(said)}")
+        notes.append(f"could not be divided evenly: {listed(said, _SHOWN)}")
     return notes
 
 
 def _groups_with(labels: np.ndarray, group: np.ndarray) -> np.ndarray:
     """(C,) how many groups have each class."""
     return np.array([len(np.unique(group[column])) for column in labels.T], np.int64)
-
-
-def _listed(words: Sequence[str]) -> str:
-    rest = len(words) - _SHOWN
-    return ", ".join(words[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hpazoo.errors import HpazooError
-from hpazoo.label_rows import images_in_words, listed
+from hpazoo.errors import HpazooError, counted, listed
 from hpazoo.paths import natural_order, user_path
 from hpazoo.readers._field_names import NearIds
 from hpazoo.registry import split_config
@@ -75,7 +74,7 @@ def read_embeddings(path: Path, ids: Sequence[str]) -> tuple[np.ndarray, tuple[s
         broken = list(dict.fromkeys(names[row] for row in bad))
         raise HpazooError(
             f"{path}: numbers that are missing or not finite in embeddings of "
-            f"{images_in_words(len(broken))}: {listed(broken)}; make them anew, or leave the "
+            f"{counted(len(broken), 'image')}: {listed(broken)}; make them anew, or leave the "
             "images out of the labels"
         )
     cells = np.array(table.column(chosen.cell).to_pylist()) if chosen.cell else None
@@ -186,7 +185,7 @@ def _of_images(
     if missing:
         near = NearIds(number).hint(missing[0])
         raise HpazooError(
-            f"{path}: no embedding of {len(missing)} of {images_in_words(len(ids))}: "
+            f"{path}: no embedding of {len(missing)} of {counted(len(ids), 'image')}: "
             f"{listed(missing)}{near}; the file begins with {', '.join(list(number)[:3])}"
         )
     counts = np.bincount(of)
@@ -201,8 +200,8 @@ def _of_images(
     if several and cells is None:
         again = listed([name for name, count in zip(number, counts, strict=True) if count > 1])
         raise HpazooError(
-            f"{path}: {images_in_words(several)} with more than one row, and no column 'cell' that "
-            f"tells them apart: {again}; keep one row of each"
+            f"{path}: {counted(several, 'image')} with more than one row, and no column 'cell' "
+            f"that tells them apart: {again}; keep one row of each"
         )
     if several:
         notes.append(
@@ -214,7 +213,7 @@ def _of_images(
     else:
         values = values[np.argsort(of)]
     if len(number) > len(ids):
-        spare = images_in_words(len(number) - len(ids))
+        spare = counted(len(number) - len(ids), "image")
         notes.append(f"{path}: embeddings of {spare} not asked for were not used")
     return np.ascontiguousarray(values[[number[name] for name in ids]]), tuple(notes)
 

@@ -28,11 +28,20 @@ from hpazoo.models import Model, build_model
 from hpazoo.processes import end_with_parent
 from hpazoo.recipe import Recipe
 from hpazoo.registry import load_file
-from hpazoo.training.job import PARENT, TRAIN, VALIDATE, How, Job, Samples, read_job, read_samples
-from hpazoo.training.job import write_left_out as write_answers
+from hpazoo.training.job import (
+    PARENT,
+    TRAIN,
+    VALIDATE,
+    How,
+    Job,
+    Material,
+    read_job,
+    read_material,
+    write_left_out,
+)
 from hpazoo.training.loading import Batches, Images, Order, loader
 from hpazoo.training.steps import share_of
-from hpazoo.training.telling import Telling, Voice
+from hpazoo.training.telling import Pace, Voice
 from hpazoo.training.trial import in_words, try_step
 
 if TYPE_CHECKING:
@@ -52,7 +61,7 @@ def fit(job: Job, voice: Voice) -> None:
     from hpazoo.training.learner import OURS
 
     kept = Kept(job.place, job.key)
-    samples = read_samples(job)
+    material = read_material(job)
     newest = kept.newest()
     if newest is None:
         for part in job.place.glob("*.ckpt"):
@@ -60,19 +69,19 @@ def fit(job: Job, voice: Voice) -> None:
     else:
         voice.say(line=f"goes on after epoch {newest[1]['epoch'] + 1}")
     if newest is None or not newest[1][OURS]["finished"]:
-        _train(job, samples, kept, newest, voice)
+        _train(job, material, kept, newest, voice)
     if _leads():
-        _write(job, kept, samples.of(VALIDATE))
+        _write(job, kept, material.of(VALIDATE))
 
 
 def _train(
     job: Job,
-    samples: Samples,
+    material: Material,
     kept: Kept,
     newest: tuple[Path, dict[str, Any]] | None,
     voice: Voice,
 ) -> None:
-    from hpazoo.training.learner import Learner
+    from hpazoo.training.learner import LearningModel
 
     recipe, how = job.settings()
     torch.set_num_threads(max(1, how.threads // how.processes))
@@ -80,12 +89,12 @@ def _train(
     if begins and newest is None:
         voice.say(line=f"begins from {begins}")
     batch, accumulate = share_of(recipe, how.processes)
-    learn, check = samples.of(TRAIN), samples.of(VALIDATE)
-    groups = samples.targets.ndim == 1
+    learn, check = material.of(TRAIN), material.of(VALIDATE)
+    groups = material.targets.ndim == 1
     metric: Metric | None = None
     if not groups and check.ids:
         metric = metrics.build("image-map", job.class_list, Path())
-    learner = Learner(
+    learner = LearningModel(
         model,
         loss,
         recipe,
@@ -97,13 +106,14 @@ def _train(
     trainer = _trainer(job, recipe, how, kept, voice, accumulate)
     rank, processes = trainer.global_rank, trainer.world_size
     size = job.model["input"]["size"]
+    of_one, of_batch = augmented_by(job, recipe)
     order = Order(learn.targets, recipe.seed, recipe.sample, rank, processes, batch)
     # Lightning has the workers begin before it tells them which epoch it goes on with
     order.set_epoch(newest[1]["epoch"] + 1 if newest else 0)
     train = loader(
-        Images(learn.files, learn.targets, size, recipe.seed, steps(job, recipe)),
+        Images(learn.files, learn.targets, size, recipe.seed, of_one),
         order,
-        Batches(recipe.seed, mixtures(job, recipe), groups),
+        Batches(recipe.seed, of_batch, groups),
         batch,
         how.workers,
         train=True,
@@ -135,7 +145,7 @@ def _trainer(
 
     # Lightning sets its own level as it is imported
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    callbacks: list[Callback] = [Telling(voice, recipe.epochs), LearningRateMonitor("step")]
+    callbacks: list[Callback] = [Pace(voice, recipe.epochs), LearningRateMonitor("step")]
     if recipe.ema is not None:
         callbacks.append(Averaging(recipe.ema))
     callbacks.append(
@@ -190,10 +200,10 @@ def check(job: Job, voice: Voice) -> None:
     model, loss, begins = ready(job, recipe)
     if begins:
         voice.say(line=f"begins from {begins}")
-    try_step(model, loss, recipe, how, job.name, steps(job, recipe))
+    try_step(model, loss, recipe, how, job.name, augmented_by(job, recipe)[0])
 
 
-def _write(job: Job, kept: Kept, check: Samples) -> None:
+def _write(job: Job, kept: Kept, check: Material) -> None:
     """Weights and answers from the state that counts: nothing is reckoned anew, so that a process
     that was killed here leaves the same.
     """
@@ -213,7 +223,7 @@ def _write(job: Job, kept: Kept, check: Samples) -> None:
         # by way of the tangent: an exponential of a large logit overflows
         probabilities = 0.5 * (1 + np.tanh(0.5 * logits))
         ids = [check.ids[index] for index in ours["answers"]["numbers"].tolist()]
-        write_answers(job.left_out, ids, probabilities, job.key)
+        write_left_out(job.left_out, ids, probabilities, job.key)
     said = {"key": job.key, "epochs": len(ours["epochs"])}
     card: dict[str, Any] = {**job.card, "metrics": ours["scores"]}
     card["training"] = {**card.get("training", {}), **said}
@@ -221,16 +231,11 @@ def _write(job: Job, kept: Kept, check: Samples) -> None:
     kept.tidy()
 
 
-def steps(job: Job, recipe: Recipe) -> tuple[Augmentation, ...]:
-    """Augmentations of one image."""
+def augmented_by(job: Job, recipe: Recipe) -> tuple[tuple[Augmentation, ...], tuple[Mixture, ...]]:
+    """Augmentations of one image, and those of a batch."""
     made = [augmentations.build(config, job.class_list) for config in recipe.augment or ()]
-    return tuple(one for one in made if not hasattr(one, "mix"))
-
-
-def mixtures(job: Job, recipe: Recipe) -> tuple[Mixture, ...]:
-    """Augmentations of a batch."""
-    made = [augmentations.build(config, job.class_list) for config in recipe.augment or ()]
-    return tuple(one for one in made if hasattr(one, "mix"))
+    mixtures = tuple(one for one in made if hasattr(one, "mix"))
+    return tuple(one for one in made if not hasattr(one, "mix")), mixtures
 
 
 def _strategy(how: How) -> str:

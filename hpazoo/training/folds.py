@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from hpazoo.errors import HpazooError
-from hpazoo.label_rows import listed
-from hpazoo.paths import replacing
+from hpazoo.errors import HpazooError, listed
 from hpazoo.splitters import Samples, Split, Splitter
+from hpazoo.tables import write_table
 
 
 def split(samples: Samples, splitter: Splitter, name: str) -> Split:
@@ -77,10 +75,8 @@ def write_folds(path: Path, ids: Sequence[str], division: Split) -> None:
 
     Fold -1: in no fold, always trained on. Without groups there is no column `group`.
     """
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        columns = [ids, division.fold.tolist()]
-        if division.group is not None:
-            columns.append(division.group.tolist())
-        rows.writerow(["field", "fold", "group"][: len(columns)])
-        rows.writerows(zip(*columns, strict=True))
+    columns = [ids, division.fold.tolist()]
+    if division.group is not None:
+        columns.append(division.group.tolist())
+    names = ["field", "fold", "group"][: len(columns)]
+    write_table(path, names, zip(*columns, strict=True))

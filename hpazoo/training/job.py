@@ -26,9 +26,9 @@ PARENT = "HPAZOO_TRAINING_PARENT"
 
 
 @dataclass(frozen=True)
-class Samples:
-    """Images of a training: ids, files of the store, targets (N, classes) float32 or (N,) int64 of
-    groups, and which part each has.
+class Material:
+    """What a fold is trained on and checked with: ids of images, their files in the store, targets
+    (N, classes) float32 or (N,) int64 of groups, and which part each has.
     """
 
     ids: list[str]
@@ -36,9 +36,9 @@ class Samples:
     targets: np.ndarray
     part: np.ndarray
 
-    def of(self, part: int) -> Samples:
+    def of(self, part: int) -> Material:
         rows = np.flatnonzero(self.part == part)
-        return Samples(
+        return Material(
             [self.ids[row] for row in rows],
             [self.files[row] for row in rows],
             self.targets[rows],
@@ -119,21 +119,21 @@ class Job:
     def settings(self) -> tuple[Recipe, How]:
         return Recipe(**self.recipe), How(**self.how)
 
-    def write(self, samples: Samples | None) -> None:
-        """Job and samples, for `read` in another process."""
+    def write(self, material: Material | None) -> None:
+        """The job and its material, for `read_job` and `read_material` in another process."""
         with replacing(self.description) as temporary:
             temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        if samples is None:
+        if material is None:
             return
         table = pa.table(
             {
-                "image": samples.ids,
-                "file": [str(file) for file in samples.files],
-                "target": list(samples.targets),
-                "part": samples.part.astype(np.int8),
+                "image": material.ids,
+                "file": [str(file) for file in material.files],
+                "target": list(material.targets),
+                "part": material.part.astype(np.int8),
             }
         )
-        with replacing(self.place / "samples.parquet") as temporary:
+        with replacing(self.place / "material.parquet") as temporary:
             pq.write_table(table, temporary)
 
 
@@ -143,13 +143,13 @@ def read_job(path: Path) -> Job:
     return Job(**{**found, "classes": (name, tuple(names)), "plugins": tuple(found["plugins"])})
 
 
-def read_samples(job: Job) -> Samples:
-    table = pq.read_table(job.place / "samples.parquet")
+def read_material(job: Job) -> Material:
+    table = pq.read_table(job.place / "material.parquet")
     targets = np.array(table["target"].to_pylist())
     kind = np.int64 if targets.ndim == 1 else np.float32
     files = [Path(file) for file in table["file"].to_pylist()]
     part = table["part"].to_numpy().astype(np.int64)
-    return Samples(table["image"].to_pylist(), files, targets.astype(kind), part)
+    return Material(table["image"].to_pylist(), files, targets.astype(kind), part)
 
 
 def write_left_out(path: Path, ids: list[str], probabilities: np.ndarray, key: str) -> None:

@@ -76,7 +76,7 @@ def launch(
         problem = job.problem.read_text(encoding="utf-8")
     if problem:
         raise HpazooError(problem if job.name in problem else f"{job.name}: {problem}")
-    raise HpazooError(_without_a_word(job, status))
+    raise HpazooError(_without_a_word(job, status, check))
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -88,15 +88,26 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _without_a_word(job: Job, status: int) -> str:
-    killed = f"was killed (signal {-status})" if status < 0 else f"ended with status {status}"
-    hint = "; it may have needed more memory than there is" if status == -signal.SIGKILL else ""
-    said = job.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LINES:]
-    lines = "".join(f"\n  {line}" for line in said)
-    return (
-        f"the training of {job.name} {killed}{hint}; the same command goes on at its last finished "
-        f"epoch. The end of {job.log}:{lines}"
+def _without_a_word(job: Job, status: int, check: bool) -> str:
+    said = f"the training of {job.name} " + (
+        f"was killed (signal {-status})" if status < 0 else f"ended with status {status}"
     )
+    if status == -signal.SIGKILL:  # what Linux does where memory runs out; torch is not asked
+        said += f"; it may have needed more memory than there is{_smaller(job.recipe)}"
+    if not check:
+        said += "; the same command goes on at its last finished epoch"
+    lines = job.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LINES:]
+    if not lines:
+        return f"{said}. It left no word in {job.log}"
+    return f"{said}. The end of {job.log}:" + "".join(f"\n  {line}" for line in lines)
+
+
+def _smaller(recipe: Mapping[str, Any]) -> str:
+    """How to make do with less memory."""
+    batch, accumulate = recipe.get("batch_size", 1), recipe.get("accumulate", 1)
+    if batch < 2:
+        return ": take a smaller crop ('augment') or a smaller input"
+    return f": with 'batch_size: {batch // 2}' and 'accumulate: {accumulate * 2}' it needs less"
 
 
 def _command(description: Path, *more: str) -> list[str]:

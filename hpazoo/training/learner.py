@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import math
 from pathlib import Path
@@ -17,11 +16,11 @@ from hpazoo.errors import HpazooError
 from hpazoo.losses import Loss
 from hpazoo.metrics import Judged, Metric
 from hpazoo.models import Model
-from hpazoo.paths import replacing
 from hpazoo.recipe import Recipe
+from hpazoo.tables import write_table
 from hpazoo.training.loading import Batch
 from hpazoo.training.steps import optimizer_of, schedule_of, value_of
-from hpazoo.training.telling import Telling
+from hpazoo.training.telling import Pace
 
 OURS = "hpazoo"
 """Key of what is added to Lightning's state."""
@@ -38,7 +37,7 @@ class Answers(NamedTuple):
     logits: np.ndarray
 
 
-class Learner(pl.LightningModule):
+class LearningModel(pl.LightningModule):
     """A model, its loss, and what is measured after each epoch.
 
     Parameters
@@ -157,12 +156,11 @@ class Learner(pl.LightningModule):
         row = {name: wanted[name] for name in _CURVES if math.isfinite(wanted.get(name, math.nan))}
         self.epochs.append({"epoch": self.current_epoch, **row})
         if self.trainer.is_global_zero:
-            with replacing(self.curves) as temporary, temporary.open("w", newline="") as file:
-                table = csv.DictWriter(file, ["epoch", *_CURVES], lineterminator="\n")
-                table.writeheader()
-                table.writerows(self.epochs)
+            names = ["epoch", *_CURVES]
+            rows = ([epoch.get(name, "") for name in names] for epoch in self.epochs)
+            write_table(self.curves, names, rows)
             for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
-                if isinstance(callback, Telling):
+                if isinstance(callback, Pace):
                     callback.tell(self)
 
     @property
@@ -245,17 +243,8 @@ def _from_all(mine: list[np.ndarray]) -> list[list[np.ndarray]]:
 
 def _mean_value(metric: Metric, targets: np.ndarray, logits: np.ndarray) -> float:
     """The metric's own value over images that were seen as a whole; NaN where no class has any."""
-    none = np.zeros((1, 0))
     fields = [
-        Judged(
-            str(index),
-            scores=row[None].astype(np.float64),
-            truth=np.zeros((0, len(row)), bool),
-            iou=none,
-            box_iou=none,
-            labels=truth > 0.5,
-            cells_known=False,
-        )
+        Judged.of_image(str(index), row, truth > 0.5)
         for index, (row, truth) in enumerate(zip(logits, targets, strict=True))
     ]
     values = metric.judge(fields).values()

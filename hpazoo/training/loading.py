@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -188,6 +189,9 @@ def loader(
     They hand over tensors in shared memory, of which containers have little, and a worker that
     finds it full is killed: there batches go through pipes instead.
     """
+    if workers:
+        # a worker that is forked while OpenCV has threads would wait for them for ever
+        cv2.setNumThreads(1)
     size = images.size**2 * 4 * batch_size
     tight = 0 < _room() < 2 * size * _AHEAD * workers
     return DataLoader(
@@ -213,7 +217,5 @@ def _room() -> int:
 
 
 def _quiet_worker(_: int) -> None:
-    import cv2
-
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

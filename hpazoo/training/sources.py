@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from hpazoo.classes import ClassList
-from hpazoo.errors import HpazooError, UsageError
-from hpazoo.label_rows import images_in_words, listed
+from hpazoo.errors import HpazooError, UsageError, counted, listed
 from hpazoo.labels import LabelTable, union
 from hpazoo.readers import Labelled, readers
 from hpazoo.readers._field_names import NearIds
@@ -108,7 +107,7 @@ def _join(table: LabelTable, images: Sequence[str], reader: str) -> tuple[LabelT
         few = f"{len(alone)} of {len(table)} labelled images have no files: {listed(alone)}"
         notes.append(few + _near(alone, unlabelled))
     if unlabelled:
-        notes.append(f"{images_in_words(len(unlabelled))} without labels: {listed(unlabelled)}")
+        notes.append(f"{counted(len(unlabelled), 'image')} without labels: {listed(unlabelled)}")
     return table.take(rows), notes
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import hpazoo
 from hpazoo.paths import replacing
 from hpazoo.splitters import Samples, Split
+from hpazoo.tables import write_table
 from hpazoo.training.leakage import Leakage, by_group, by_likeness, by_place
 
 FREQUENT = 500
@@ -131,13 +131,12 @@ def report_on(
     samples: Samples,
     division: Split,
     splitter: str | Mapping[str, Any],
-    embeddings: np.ndarray | None = None,
     notes: Sequence[str] = (),
 ) -> Report:
     """Figures of a split that `folds.split` gave.
 
-    `embeddings` (N, d) are for the leakage figure; None: those of the samples. Without any, ids
-    of the atlas tell which images are relatives.
+    Leakage is measured by the embeddings of the samples, if they have any, and by what ids of the
+    atlas tell.
     """
     fold = division.fold
     folds = int(fold.max()) + 1
@@ -149,11 +148,9 @@ def report_on(
     sizes = None
     if division.group is not None:
         sizes = np.sort(np.unique(division.group, return_counts=True)[1])[::-1]
-    if embeddings is None:
-        embeddings = samples.embeddings
     leakage = by_place(samples.ids, fold)
-    if embeddings is not None:
-        leakage.insert(0, by_likeness(embeddings, fold))
+    if samples.embeddings is not None:
+        leakage.insert(0, by_likeness(samples.embeddings, fold))
     if division.group is not None and not leakage:
         rule = "share their group with an image trained on"
         leakage.append(by_group("group", rule, division.group.tolist(), fold))
@@ -186,23 +183,25 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     with replacing(paths[0]) as temporary:
         text = json.dumps(report.as_json(), indent=1, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
-    with (
-        replacing(paths[1]) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
-    ):
-        rows = csv.writer(file, lineterminator="\n")
-        names = [f"fold_{number}" for number in range(report.folds)]
-        rows.writerow(["label", "images", *names, "always_trained", "worst_deviation"])
-        validated = report.validated.tolist()
-        size_off = f"{report.size_deviation:.6f}"
-        left = report.images - sum(validated)
-        rows.writerow(["(all images)", report.images, *validated, left, size_off])
-        for index, name in enumerate(report.classes):
-            counts, total = report.counts[:, index].tolist(), int(report.totals[index])
-            worst = "" if np.isnan(report.worst[index]) else f"{report.worst[index]:.6f}"
-            rows.writerow([name, total, *counts, total - sum(counts), worst])
+    write_table(paths[1], _columns(report), _rows(report))
     write_plot(report, paths[2])
     return paths
+
+
+def _columns(report: Report) -> list[str]:
+    names = [f"fold_{number}" for number in range(report.folds)]
+    return ["label", "images", *names, "always_trained", "worst_deviation"]
+
+
+def _rows(report: Report) -> Iterator[list[object]]:
+    """Of split.csv: all images, then those of each label."""
+    validated = report.validated.tolist()
+    left = report.images - sum(validated)
+    yield ["(all images)", report.images, *validated, left, f"{report.size_deviation:.6f}"]
+    for index, name in enumerate(report.classes):
+        counts, total = report.counts[:, index].tolist(), int(report.totals[index])
+        worst = "" if np.isnan(report.worst[index]) else f"{report.worst[index]:.6f}"
+        yield [name, total, *counts, total - sum(counts), worst]
 
 
 def _worst(report: Report, chosen: np.ndarray, figure: np.ndarray) -> dict[str, Any]:

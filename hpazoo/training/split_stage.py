@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hpazoo.registry import split_config
 from hpazoo.splitters import Samples, Split, splitters
 from hpazoo.training.folds import split, write_folds
@@ -19,7 +17,6 @@ def run_split(
     config: str | Mapping[str, Any],
     data: Path,
     *,
-    embeddings: np.ndarray | None = None,
     notes: Sequence[str] = (),
 ) -> tuple[Split, Report]:
     """Divide samples by the splitter of a spec and say what the split is like.
@@ -27,18 +24,17 @@ def run_split(
     Parameters
     ----------
     samples
-        With embeddings where the splitter is made from them (see `source_of_embeddings`).
+        With embeddings where the splitter names a source of them (see `source_of_embeddings`): it
+        may divide by them, and the leakage figure is theirs.
     config
         The splitter, as in a spec.
     data
         Folder that relative paths lie below.
-    embeddings
-        (N, d) for the leakage figure; None: those of the samples, if there are any.
     notes
         To go into the report, such as those of `Sources`.
     """
     division = split(samples, splitters.build(config, data), split_config(config)[0])
-    return division, report_on(samples, division, config, embeddings, notes)
+    return division, report_on(samples, division, config, notes)
 
 
 def write_split(folder: Path, ids: Sequence[str], division: Split, report: Report) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import lightning.pytorch as pl
 
 if TYPE_CHECKING:
-    from hpazoo.training.learner import Learner
+    from hpazoo.training.learner import LearningModel
 
 _OFTEN = 0.5
 """Seconds between two words on how far an epoch is."""
@@ -44,7 +44,7 @@ class Voice:
             os._exit(1)
 
 
-class Telling(pl.Callback):
+class Pace(pl.Callback):
     """How far a training is: batches now and then, and a line per epoch."""
 
     def __init__(self, voice: Voice, epochs: int) -> None:
@@ -73,7 +73,7 @@ class Telling(pl.Callback):
             done = trainer.current_epoch * of + batch_idx + 1
             self.voice.say(done=done, of=of * self.epochs)
 
-    def tell(self, learner: Learner) -> None:
+    def tell(self, learner: LearningModel) -> None:
         """The epoch that ended, in a line: Lightning asks callbacks before its row is there."""
         row, done = learner.epochs[-1], learner.current_epoch + 1
         words = {"train/loss": "loss", "valid/loss": "left out: loss", "valid/map": "map"}

@@ -29,7 +29,7 @@ def try_step(
     recipe: Recipe,
     how: How,
     name: str,
-    steps: Sequence[Augmentation] = (),
+    augment: Sequence[Augmentation] = (),
 ) -> None:
     """Make one step and answer one batch, both of images of nothing; HpazooError if it fails.
 
@@ -38,7 +38,7 @@ def try_step(
     """
     batch, _ = share_of(recipe, how.processes)
     size, classes = model.input.size, len(model.classes)
-    shape = _shape_of(size, classes, steps)
+    shape = _shape_of(size, classes, augment)
     device = torch.device(how.device)
     half = torch.float16 if how.precision == "16" else torch.bfloat16
     with in_words(name, recipe, size, batch):
@@ -59,13 +59,13 @@ def try_step(
         del average
 
 
-def _shape_of(size: int, classes: int, steps: Sequence[Augmentation]) -> tuple[int, ...]:
+def _shape_of(size: int, classes: int, augment: Sequence[Augmentation]) -> tuple[int, ...]:
     """Shape that an image has after augmentation."""
     pixels = np.zeros((len(CHANNELS), size, size), np.uint8)
     example = Example(pixels, np.zeros(classes, np.float32))
     rng = np.random.default_rng(0)
-    for step in steps:
-        example = step.apply(example, rng)
+    for one in augment:
+        example = one.apply(example, rng)
     return example.pixels.shape
 
 

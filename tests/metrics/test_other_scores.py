@@ -9,7 +9,7 @@ import pytest
 from hpazoo.classes import ClassList
 from hpazoo.errors import HpazooError, UsageError
 from hpazoo.metrics import Judged
-from hpazoo.metrics.cell_map import CellMap, paired
+from hpazoo.metrics.cell_map import CellMap
 from hpazoo.metrics.image_f1 import ImageF1
 from hpazoo.metrics.image_map import ImageMap
 from tests.metrics import long_way
@@ -57,15 +57,6 @@ def test_cell_map_is_average_precision_over_matched_cells(seed):
         assert values[index] == pytest.approx(wanted, abs=1e-12)
     assert f"{cells - len(truth)} of {cells} true cells left out" in judgement.notes[0]
     assert f"{masks - len(truth)} of {masks} masks left out" in judgement.notes[1]
-
-
-def test_pairs_are_one_to_one_by_falling_overlap():
-    iou = np.array([[0.5, 0.9, 0.0], [0.2, 0.8, 0.0], [0.0, 0.1, 0.0]])
-    masks, cells = paired(iou)
-    assert list(zip(masks.tolist(), cells.tolist(), strict=True)) == [(0, 1), (1, 0)]
-    masks, cells = paired(np.full((2, 2), 0.4))
-    assert list(zip(masks.tolist(), cells.tolist(), strict=True)) == [(0, 0), (1, 1)]
-    assert [len(side) for side in paired(np.zeros((0, 3)))] == [0, 0]
 
 
 def test_cell_map_does_not_ask_how_well_cells_are_outlined():

@@ -40,13 +40,15 @@ def test_every_list_of_classes_can_be_named():
     assert typing.get_type_hints(HpaFiles.labels)["classes"] is type(NEW)
 
 
-def test_drawn_fields_are_labelled_by_their_cells(tmp_path):
-    reader = Synthetic(tmp_path, fields=20, size=128)
+def test_drawn_fields_are_labelled_by_well(tmp_path):
+    reader = Synthetic(tmp_path, fields=20, size=128, label_noise=0)
     found = reader.labels(NEW)
-    assert found.ids == tuple(name for name in reader.ids() if reader.read(name).truth)
+    assert found.ids == tuple(reader.ids())
     for row, name in enumerate(found.ids):
-        shown = {one for names in reader.read(name).truth.values() for one in names}
-        assert set(found.named(row).split("|")) == ((shown - {"Negative"}) or {"Negative"})
+        if name.endswith("_1"):  # annotators label what they see; a cell may show one more
+            shown = {one for names in reader.read(name).truth.values() for one in names}
+            assert set(found.named(row).split("|")) <= shown
+            assert found.named(row) == found.named(row + 1)
     assert np.array_equal(found.labels, reader.labels(NEW).labels)
     with pytest.raises(UsageError, match="draws the classes of hpa-2021"):
         reader.labels(OLD)

@@ -19,7 +19,7 @@ from hpazoo import registry
 from hpazoo.backbones import backbones
 from hpazoo.classes import class_list
 from hpazoo.recipe import Recipe
-from hpazoo.training.job import How, Job, Samples
+from hpazoo.training.job import How, Job, Material
 
 SIZE = 64
 CLASSES = "hpa-2021"
@@ -88,7 +88,7 @@ def plugin(folder: Path) -> Iterator[Path]:
         backbones._components = None
 
 
-def samples(folder: Path, count: int = 24, left_out: int = 8, seed: int = 0) -> Samples:
+def samples(folder: Path, count: int = 24, left_out: int = 8, seed: int = 0) -> Material:
     """Images whose one class decides which channel is bright."""
     rng = np.random.default_rng(seed)
     targets = np.zeros((count, len(class_list(CLASSES))), np.float32)
@@ -102,7 +102,7 @@ def samples(folder: Path, count: int = 24, left_out: int = 8, seed: int = 0) -> 
         np.save(files[-1], pixels)
     part = np.zeros(count, np.int64)
     part[count - left_out :] = 1
-    return Samples([f"image-{index}" for index in range(count)], files, targets, part)
+    return Material([f"image-{index}" for index in range(count)], files, targets, part)
 
 
 def job(

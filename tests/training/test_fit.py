@@ -20,7 +20,7 @@ from hpazoo.training import fit as module
 from hpazoo.training.fit import check, fit
 from hpazoo.training.job import Job, read_left_out
 from hpazoo.training.kept import BEFORE, LAST
-from hpazoo.training.learner import Learner
+from hpazoo.training.learner import LearningModel
 from hpazoo.training.telling import Voice
 from tests.training import jobs
 
@@ -57,16 +57,16 @@ def trained(folder: Path, made: Job, **images: int) -> dict[str, torch.Tensor]:
 
 def stopped_at(monkeypatch: pytest.MonkeyPatch, hook: str, epoch: int) -> None:
     """Let the next training end as one that is killed when a hook is called in an epoch."""
-    own = getattr(Learner, hook)
+    own = getattr(LearningModel, hook)
     calls = []
 
-    def stop(self: Learner, *args: Any) -> Any:
+    def stop(self: LearningModel, *args: Any) -> Any:
         if self.current_epoch == epoch and not calls:
             calls.append(hook)
             raise StopError
         return own(self, *args)
 
-    monkeypatch.setattr(Learner, hook, stop)
+    monkeypatch.setattr(LearningModel, hook, stop)
 
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -166,13 +166,13 @@ def test_the_best_epoch_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("hpazoo.training.learner._mean_value", lambda *a: next(scores))
     made = jobs.job(tmp_path, recipe={"epochs": 5, "patience": 2, "ema": None})
     states: dict[int, torch.Tensor] = {}
-    own = Learner.on_save_checkpoint
+    own = LearningModel.on_save_checkpoint
 
-    def keep(self: Learner, checkpoint: dict[str, Any]) -> None:
+    def keep(self: LearningModel, checkpoint: dict[str, Any]) -> None:
         states[self.current_epoch] = self.model.head.logit.weight.detach().clone()  # type: ignore
         own(self, checkpoint)
 
-    monkeypatch.setattr(Learner, "on_save_checkpoint", keep)
+    monkeypatch.setattr(LearningModel, "on_save_checkpoint", keep)
     found = trained(tmp_path, made)
     assert sorted(states) == [0, 1, 2, 3]
     assert torch.equal(found["head.logit.weight"], states[1])

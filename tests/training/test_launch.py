@@ -106,7 +106,24 @@ def test_a_death_without_a_word(network: str, tmp_path: Path) -> None:
         launch(written(tmp_path, made), silent)
     said = str(caught.value)
     assert "the training of m, fold 0 was killed (signal 9); it may have needed more mem" in said
-    assert f"The end of {made.log}:" in said
+    assert "goes on at its last finished epoch" in said
+    assert str(made.log) in said
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_killed_for_its_memory(
+    check: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the system, so that torch has no say in it: the cure is said, and on trial no epoch."""
+    made = written(tmp_path, jobs.job(tmp_path, recipe={"batch_size": 8, "accumulate": 4}))
+    code = "import os; os.kill(os.getpid(), 9)"
+    monkeypatch.setattr("hpazoo.training.launch._command", lambda *_: [sys.executable, "-c", code])
+    with pytest.raises(HpazooError) as caught:
+        launch(made, silent, check=check)
+    said = str(caught.value)
+    assert "'batch_size: 4' and 'accumulate: 8'" in said
+    assert ("last finished epoch" in said) is not check
+    assert said.endswith(f"It left no word in {made.log}")
 
 
 @pytest.mark.slow

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +151,27 @@ def test_a_field_that_is_not_square(tmp_path: Path) -> None:
     pixels = made[0, 0][1].pixels
     assert pixels.shape == (4, SIZE, SIZE)
     assert (pixels[:, :10] == 9).all() and not pixels[:, 10:].any()
+
+
+def test_workers_beside_threads_of_opencv(tmp_path: Path) -> None:
+    """A forked worker has none of them, and would wait for them for ever."""
+    images(tmp_path, 4)
+    program = f"""
+        import cv2, numpy as np
+        from pathlib import Path
+        from hpazoo.training.loading import Batches, Images, Order, loader
+        cv2.setNumThreads(4)
+        cv2.GaussianBlur(np.zeros((2000, 2000), np.uint8), (31, 31), 0)
+        files = [Path({str(tmp_path)!r}) / f"{{index}}.npy" for index in range(4)]
+        made = Images(files, np.eye(4, 5, dtype=np.float32), {SIZE}, 7)
+        batches = loader(made, Order(made.targets, 0, "all"), Batches(0), 2, 2, train=True)
+        print(len(list(batches)))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "2\n"

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -70,13 +71,14 @@ def test_leakage_by_embeddings_and_places():
     samples, _ = drawn(ids="7_{well}_A1_{side}")
     together = np.arange(1200) // 2 % 4
     points = np.repeat(np.random.default_rng(1).normal(size=(600, 256)), 2, axis=0)
-    report = report_on(samples, Split(together), "x", points.astype(np.float32))
+    samples = replace(samples, embeddings=points.astype(np.float32))
+    report = report_on(samples, Split(together), "x")
     like, antibody, well = report.leakage
     assert (like.by, antibody.by, well.by) == ("embeddings", "antibody", "well")
     assert like.share == well.share == 0
     assert antibody.share == 1
     assert like.random == pytest.approx(well.random) == pytest.approx(900 / 1199)
-    apart = report_on(samples, Split(np.arange(1200) % 4), "x", points.astype(np.float32))
+    apart = report_on(samples, Split(np.arange(1200) % 4), "x")
     assert apart.leakage[0].share == apart.leakage[2].share == 1
 
 
