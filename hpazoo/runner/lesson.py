@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpazoo.checkpoints.cache.store import local_files
+from hpazoo.checkpoints.cache.store import is_there, local_files
 from hpazoo.checkpoints.cards import find_card
 from hpazoo.classes import class_list
 from hpazoo.errors import HpazooError
@@ -40,19 +40,27 @@ class Lesson:
 
 
 def to_train(spec: Spec, names: Sequence[str], data: Path) -> list[Model]:
-    """Models that have a recipe and whose checkpoint is not to be had."""
-    found = []
-    for name in names:
-        model = spec.models[name]
-        if model.recipe is None:
-            continue
-        try:
-            if model.checkpoint is None:
-                raise HpazooError("none is named")
-            weights_of(model, data)
-        except HpazooError:
-            found.append(model)
+    """Models that have a recipe and whose checkpoint is not there.
+
+    One that is there and damaged, or not all of whose folds are, is an error of its own: hours of
+    training are no answer to that.
+    """
+    models = (spec.models[name] for name in names)
+    found = [model for model in models if model.recipe and not _is_there(model, data)]
     return sorted(found, key=lambda model: not model.learns_groups)
+
+
+def _is_there(model: Model, data: Path) -> bool:
+    """Whether anything of a model's checkpoint is there, whatever it holds."""
+    if model.checkpoint is None:
+        return False
+    card = find_card(model.checkpoint)
+    if card is not None:
+        return any(is_there(card, file) for file in card.files)
+    try:
+        return bool(weights_of(model, data))
+    except HpazooError:
+        return False
 
 
 def lesson_of(
