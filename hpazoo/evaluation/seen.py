@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from hpazoo.checkpoints.lineage import Lineage, lineages
+from hpazoo.checkpoints.lineage import Lineage, lineage, lineages
+from hpazoo.checkpoints.reading.header import read_card
 from hpazoo.errors import counted
 from hpazoo.evaluation.lock import Lock
 
 UNKNOWN = "a submission file does not say which weights made it: which fields they saw is not known"
+
+
+def seen_by_parents(
+    model: str, files: Sequence[Path], images: Sequence[str]
+) -> tuple[list[str], dict[str, Any]]:
+    """The same for images that a model's folds left out: what counts is what they began from."""
+    cards = [read_card(file) or {} for file in files]
+    parents = sorted({str(card["parent"]) for card in cards if card.get("parent")})
+    if not parents:
+        return [], {}
+    found = _Seen([lineage({"parent": one, "trained_on": []}) for one in parents], images)
+    found.untold = [text for text in found.untold if "does not name" not in text]
+    return found.lines(model), {model: {"cards": found.cards, "seen": sorted(found.surely)}}
 
 
 def seen_by_weights(lock: Lock | None, fields: Sequence[str]) -> tuple[list[str], dict[str, Any]]:

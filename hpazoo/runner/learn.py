@@ -18,6 +18,7 @@ from hpazoo.errors import HpazooError, UsageError
 from hpazoo.fields import FieldRecord
 from hpazoo.paths import user_path
 from hpazoo.registry import loaded_files
+from hpazoo.runner import lock
 from hpazoo.runner.embedding import files_of_embeddings, vectors
 from hpazoo.runner.folder import RunFolder, digest
 from hpazoo.runner.lesson import Lesson
@@ -29,7 +30,7 @@ from hpazoo.spec.catalog import description
 from hpazoo.spec.resolution import Model
 from hpazoo.splitters import Split, splitters
 from hpazoo.training.embeddings import source_of_embeddings
-from hpazoo.training.filling import fill
+from hpazoo.training.filling import fill, lacking
 from hpazoo.training.image_store import ImageStore, free_space
 from hpazoo.training.job import How, read_left_out
 from hpazoo.training.launch import Together
@@ -119,6 +120,10 @@ class Teacher:
         groups = [model for model in lesson.models if model.learns_groups]
         source = source_of_embeddings(self.training["splitter"])
         first = [model for model in groups if model.name == source]
+        trainer = self._trainer(np.full(len(lesson.sources), -1))
+        for model in first if until_split else lesson.models:
+            trainer.try_batch(model, lesson.starts[model.name])
+        self._room([model.input.size for model in (first if until_split else lesson.models)])
         self._train(np.full(len(lesson.sources), -1), first)
         self._split(source)
         if until_split:
@@ -166,10 +171,10 @@ class Teacher:
         )
 
     def _train(self, fold: np.ndarray, models: Sequence[Model]) -> None:
-        """Train models on these folds; each is tried before the first of them begins."""
+        """Train models on these folds; what is wrong with a fold is said before the first."""
         lesson, trainer = self.outcome.lesson, self._trainer(fold)
         for model in models:
-            trainer.check(model, lesson.starts[model.name])
+            trainer.check_parts(model)
         for size in sorted({model.input.size for model in models}):
             files = self._store(size)
             for model in models:
@@ -177,22 +182,40 @@ class Teacher:
                     done = trainer.train(model, lesson.starts[model.name], files)
                     self.outcome.trained.append(done)
 
+    @property
+    def _cache(self) -> Path:
+        return self.options.cache or self.folder.path / "cache"
+
+    def _room(self, sizes: Sequence[int]) -> None:
+        """HpazooError where the images of all sizes together will not go onto the disk."""
+        sources = self.outcome.lesson.sources
+        stores = [self._store_of(size) for size in sorted(set(sizes))]
+        free = free_space(self._cache)
+        if sum(store.bytes_for(len(sources)) for store in stores) <= free:
+            return
+        counts = [lacking(store, sources, self.training["images"]) for store in stores]
+        needed = sum(s.bytes_for(count) for s, count in zip(stores, counts, strict=True))
+        if needed > free:
+            each = ", ".join(
+                f"{count} images at {s.size} px {s.bytes_for(count) / 1e9:.1f} GB"
+                for s, count in zip(stores, counts, strict=True)
+            )
+            raise HpazooError(
+                f"the images to learn from take up to {needed / 1e9:.1f} GB once resized ({each}), "
+                f"but {self._cache} has only {free / 1e9:.1f} GB free; give another folder with "
+                "--cache"
+            )
+
+    def _store_of(self, size: int) -> ImageStore:
+        return ImageStore(self._cache / "training-images", size, self.data)
+
     def _store(self, size: int) -> dict[str, Path]:
         """Files of all images at one size."""
-        lesson = self.outcome.lesson
-        folder = self.options.cache or self.folder.path / "cache"
-        store = ImageStore(folder / "training-images", size, self.data)
+        lesson, folder, store = self.outcome.lesson, self._cache, self._store_of(size)
         with ExitStack() as stack:
             bars: list[FieldProgress] = []
 
             def begin(count: int) -> None:
-                needed, free = store.bytes_for(count), free_space(folder)
-                if needed > free:
-                    raise HpazooError(
-                        f"{count} images at {size} px take up to {needed / 1e9:.1f} GB, but "
-                        f"{folder} has only {free / 1e9:.1f} GB free; give another folder with "
-                        "--cache"
-                    )
                 self.say(f"{count} images to be resized to {size} px, once, into {folder}")
                 bars.append(stack.enter_context(FieldProgress(count, self.quiet)))
 
@@ -248,6 +271,7 @@ class Teacher:
         paths = write_split(self.folder.path, table.ids, self.outcome.split, self.outcome.report)
         made = {path.name: sha256(path) for path in paths}
         self.outcome.locked = {"key": key, "files": made}
+        lock.amend(self.folder, self.spec, self.settings, {"split": self.outcome.locked})
 
     def _kept(self) -> bool:
         """Whether the files of the split are those of the lock."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpazoo.checkpoints.cache.store import is_there, local_files
+from hpazoo.checkpoints.cache.store import is_there, local_files, place_of, problem_of
 from hpazoo.checkpoints.cards import find_card
 from hpazoo.classes import class_list
 from hpazoo.errors import HpazooError
@@ -134,7 +134,11 @@ def _start(model: Model, data: Path) -> Start:
         return Start(found.path, IMAGENET, found.note)
     card = find_card(name)
     if card is not None:
-        return Start(local_files(card)[0], card.name)
+        first = card.files[0]
+        if card.is_loadable and problem_of(card, first) is None:
+            folds = f"fold {first.fold} of {len(card.files)}" if len(card.files) > 1 else ""
+            return Start(place_of(card, first), card.name, f"'{card.name}', {folds}" * bool(folds))
+        return Start(local_files(card)[0], card.name)  # says what is missing
     path = user_path(data, name)
     if not path.is_file():
         raise HpazooError(f"there is no file {path}")

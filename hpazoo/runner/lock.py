@@ -18,7 +18,7 @@ from hpazoo.accelerators import packages_of
 from hpazoo.checkpoints import sha256
 from hpazoo.errors import HpazooError
 from hpazoo.paths import replacing
-from hpazoo.runner.folder import digest
+from hpazoo.runner.folder import RunFolder, digest
 from hpazoo.runner.options import Settings
 from hpazoo.spec import Spec
 from hpazoo.spec.strict_yaml import plain_scalar
@@ -59,6 +59,16 @@ def write(
             width=100,
         )
         temporary.write_text(_HEADER + text, encoding="utf-8")
+
+
+_OF_OUTPUTS = ("plugins", "files", "images", "outputs_key", "outputs", "tuned")
+
+
+def amend(folder: RunFolder, spec: Spec, settings: Settings, more: Mapping[str, Any]) -> None:
+    """Add to the lock in a folder before a run has ended; what it says of outputs stays."""
+    before = folder.read_lock()
+    kept = {key: before[key] for key in _OF_OUTPUTS if key in before}
+    write(folder.lock, spec, settings, {}, {**kept, **more})
 
 
 class _Dumper(yaml.SafeDumper):

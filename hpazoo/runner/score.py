@@ -12,6 +12,7 @@ from hpazoo.classes import class_list
 from hpazoo.evaluation import Evaluation, compare, score, write
 from hpazoo.evaluation.predictions import open_predictions
 from hpazoo.evaluation.reader_truth import truth_of
+from hpazoo.evaluation.seen import seen_by_parents
 from hpazoo.metrics import Judged
 from hpazoo.readers import Reader, readers
 from hpazoo.runner.folder import RunFolder
@@ -59,17 +60,19 @@ def evaluate_left_out(spec: Spec, folder: RunFolder, outcome: Outcome) -> list[E
         if judged:
             place = folder.path / "evaluation" / f"left-out-{one.model}"
             scores = score(judged, _OF_IMAGES, classes)
-            found.append(write(_titled(scores, one), place))
+            found.append(write(_titled(scores, one, [j.field for j in judged]), place))
     return found
 
 
-def _titled(evaluation: Evaluation, trained: Trained) -> Evaluation:
+def _titled(evaluation: Evaluation, trained: Trained, images: list[str]) -> Evaluation:
     folds = len(trained.left_out)
     text = (
         f"model '{trained.model}', whole images that its {folds} fold{'s' if folds > 1 else ''} "
-        "left out; of weights that a training began from, see the card of each"
+        "left out"
     )
-    return replace(evaluation, notes=(text, *evaluation.notes))
+    lines, seen = seen_by_parents(trained.model, trained.files, images)
+    about = {**evaluation.about, "seen": seen}
+    return replace(evaluation, notes=(text, *evaluation.notes), seen=tuple(lines), about=about)
 
 
 def _judged(trained: Trained, labels: Mapping[str, np.ndarray]) -> list[Judged]:

@@ -28,17 +28,8 @@ def fill(
     In several threads: decoding and resizing let go of Python's lock. `begin` is told how many have
     to be made, if any, and `advance` each of them.
     """
-    found: dict[str, Path] = {}
     aside: dict[str, str] = {}
-    missing: list[tuple[str, int]] = []
-    for image, number in zip(sources.table.ids, sources.reader_of.tolist(), strict=True):
-        there = None
-        with contextlib.suppress(FieldError):  # it says so when it is read
-            there = store.find(configs[number], sources.readers[number], image)
-        if there is None:
-            missing.append((image, number))
-        else:
-            found[image] = there
+    found, missing = _there(store, sources, configs)
     if missing:
         begin(len(missing))
 
@@ -68,3 +59,25 @@ def fill(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return found, aside
+
+
+def lacking(store: ImageStore, sources: Sources, configs: Sequence[Json]) -> int:
+    """How many images would have to be made."""
+    return len(_there(store, sources, configs)[1])
+
+
+def _there(
+    store: ImageStore, sources: Sources, configs: Sequence[Json]
+) -> tuple[dict[str, Path], list[tuple[str, int]]]:
+    """Files of the images that are in the store; the others, each with the number of its source."""
+    found: dict[str, Path] = {}
+    missing: list[tuple[str, int]] = []
+    for image, number in zip(sources.table.ids, sources.reader_of.tolist(), strict=True):
+        there = None
+        with contextlib.suppress(FieldError):  # it says so when it is read
+            there = store.find(configs[number], sources.readers[number], image)
+        if there is None:
+            missing.append((image, number))
+        else:
+            found[image] = there
+    return found, missing

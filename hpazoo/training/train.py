@@ -117,22 +117,22 @@ class Trainer:
         left_out = [job.left_out for job in done if job.left_out.is_file()]
         return Trained(model.name, [job.file for job in done], left_out)
 
-    def check(self, model: Model, start: Start) -> None:
-        """Build the network, load what it begins from, and try a batch; HpazooError."""
-        assert model.recipe is not None
+    def check_parts(self, model: Model) -> None:
+        """Say what the folds leave of a model's classes; HpazooError where that is too little."""
         targets, classes = targets_of(model, self.sources, self.classes)
         for note in check_parts(model, targets, self.fold, classes):
             self.say(note)
+
+    def try_batch(self, model: Model, start: Start) -> None:
+        """Build the network, load what it begins from, and try a batch; HpazooError."""
+        assert model.recipe is not None
+        targets, classes = targets_of(model, self.sources, self.classes)
         batch, _ = share_of(model.recipe, self.how.processes)
         if batch < model.recipe.batch_size:
             self.say(f"model '{model.name}': batches of {batch} images in each of the processes")
-        fewest = min(
-            int((parts_of(targets, self.fold, number) == TRAIN).sum())
-            for number in range(model.recipe.folds if targets.ndim > 1 else 1)
-        )
         none = Material([], [], targets[:0], np.zeros(0, np.int64))
         job = self._job(model, start, 0, none, classes)
-        recipe = {**job.recipe, "batch_size": min(batch, fewest)}
+        recipe = {**job.recipe, "batch_size": min(batch, max(2, len(self.sources)))}
         place, how = job.place.with_name("check"), self.how._replace(processes=1)._asdict()
         name = f"model '{model.name}'"
         job = replace(job, folder=str(place), name=name, recipe=recipe, how=how)
