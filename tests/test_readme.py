@@ -73,6 +73,7 @@ def test_the_message(readme: str, tmp_path: Path) -> None:
     assert done.stderr == block(readme, "output: hpazoo validate broken.yaml")
 
 
+@pytest.mark.slow
 def test_the_split_of_the_public_table(
     readme: str, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -165,6 +165,7 @@ def test_interleaved_takes_turns_and_tells_slow_from_fast() -> None:
     assert times.total_over("slow", "fast").value == pytest.approx(1 + 0.5 / 3)
 
 
+@pytest.mark.slow
 def test_rounds_are_fewer_where_a_way_takes_long() -> None:
     now = [0.0]
 

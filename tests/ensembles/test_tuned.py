@@ -265,6 +265,7 @@ def test_it_is_a_component() -> None:
     assert built.truth == "cells.csv" and not built.uses_weights
 
 
+@pytest.mark.slow
 def test_three_hundred_fields_take_seconds() -> None:
     known = fields((0.5, 0.8, 1.0, 2.0), count=300, cells=30, classes=class_list("hpa-2021"))
     began = time.process_time()

@@ -139,6 +139,7 @@ def test_nothing_is_imported_from_the_current_folder(
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_components_of_ones_own(
     spec_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
