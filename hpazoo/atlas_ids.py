@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from hpazoo.fields import CHANNELS
@@ -90,3 +90,31 @@ def antibodies(ids: Sequence[str]) -> list[str | None]:
         lone = next(iter(known)) if len(known) == 1 else None
         out.append(place.antibody or lone if place else None)
     return out
+
+
+class NearIds:
+    """Finds the id that was meant where one is not there.
+
+    Only what is known to be mixed up counts: capitals, a channel or suffix behind the id, and the
+    atlas's styles `<antibody>_<plate>_<well>_<field>` (2018), `<plate>_<well>_<field>` (2021) and
+    either with a fifth part `_cr<hash>`. Likeness of letters does not: ids beside each other are
+    alike, and are other fields.
+    """
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self._by_key: dict[str, str] = {}
+        for name in sorted(ids):
+            for key in keys(name):
+                self._by_key.setdefault(key, name)
+
+    def find(self, wanted: str) -> str | None:
+        """The id that was meant, if one was."""
+        for key in (*keys(wanted), *keys(bare_id(wanted))):
+            if key in self._by_key:
+                return self._by_key[key]
+        return None
+
+    def hint(self, wanted: str) -> str:
+        """`; did you mean 'x'?` or nothing."""
+        near = self.find(wanted)
+        return "" if near is None else f"; did you mean '{near}'?"

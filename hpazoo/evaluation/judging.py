@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hpazoo.atlas_ids import bare_id, keys
+from hpazoo.atlas_ids import NearIds, bare_id, keys
 from hpazoo.errors import HpazooError, UsageError, counted
 from hpazoo.evaluation.predictions import Predicted, Predictions
 from hpazoo.evaluation.problems import Problems, some
@@ -196,10 +196,9 @@ def _apart(best: list[np.ndarray]) -> list[str]:
 
 def _near(absent: Iterable[str], known: Iterable[str]) -> str:
     """What they were probably meant to be."""
-    by_key = {key: name for name in known for key in keys(name)}
+    near = NearIds(known)
     for name in absent:
-        other = next((by_key[key] for key in keys(name) if key in by_key), None)
-        if other is not None:
+        if (other := near.find(name)) is not None:
             return f" (is '{name}' the predicted '{other}'?)"
     return ""
 

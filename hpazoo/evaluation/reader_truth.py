@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
 
 from hpazoo.classes import ClassList
 from hpazoo.errors import HpazooError
-from hpazoo.evaluation.truth import TrueField, Truth
+from hpazoo.evaluation.truth import KnownLabels, TrueField, Truth
 from hpazoo.fields import Field
-from hpazoo.labels import LabelTable
 from hpazoo.overlap import Shapes
 from hpazoo.readers import Labelled, Reader
 
@@ -34,7 +33,7 @@ def truth_of(
     table = cast(Labelled, reader).labels(classes)
     wanted = set(fields)
     rows = [row for row, name in enumerate(table.ids) if name in wanted]
-    return ReaderLabels(config, table.take(rows)) if rows else None
+    return ReaderLabels(table.take(rows), config=config) if rows else None
 
 
 @dataclass
@@ -62,27 +61,12 @@ class ReaderCells:
 
 
 @dataclass
-class ReaderLabels:
+class ReaderLabels(KnownLabels):
     """Fields whose reader has a table of labels."""
 
-    config: Mapping[str, Any]
-    table: LabelTable
+    config: Mapping[str, Any] = field(default_factory=dict)
     source: str = "the reader's own labels"
     form: str = "the reader's own, of images"
-    cells_known: bool = False
-    by_ids: bool = False
-
-    def __post_init__(self) -> None:
-        self.place = {name: row for row, name in enumerate(self.table.ids)}
-        self.fields = tuple(self.place)
-
-    def of(self, field: str, size: tuple[int, int] | None) -> TrueField:
-        """Of the image alone."""
-        labels = self.table.labels[self.place[field]]
-        return TrueField(np.zeros((0, len(labels)), bool), labels=labels, cells_known=False)
-
-    def notes(self) -> list[str]:
-        return list(self.table.notes)
 
     def as_json(self) -> dict[str, object]:
         return {"reader": dict(self.config)}

@@ -118,7 +118,7 @@ def read_truth(
     _no_masks(masks, f"{path} says what is true of images, not of cells")
     if path.suffix.lower() in PARQUET:
         raise HpazooError(f"{path}: no column 'cell'; labels of images are read from CSV")
-    return TrueLabels(path, _labels(path, classes, written))
+    return TrueLabels(_labels(path, classes, written), str(path))
 
 
 def _labels(path: Path, classes: ClassList, written: ClassList | None) -> LabelTable:
@@ -270,32 +270,36 @@ class SubmittedTruth:
 
 
 @dataclass
-class TrueLabels:
-    """A table of image labels."""
+class KnownLabels:
+    """Labels of images, wherever they stand."""
 
-    path: Path
     table: LabelTable
-    form: str = "table of image labels"
+    source: str
+    form: str
     cells_known: bool = False
     by_ids: bool = False
-
-    @property
-    def source(self) -> str:
-        return str(self.path)
 
     def __post_init__(self) -> None:
         self.place = {name: row for row, name in enumerate(self.table.ids)}
         self.fields = tuple(self.place)
 
     def of(self, field: str, size: tuple[int, int] | None) -> TrueField:
+        """Of the image alone."""
         labels = self.table.labels[self.place[field]]
         return TrueField(np.zeros((0, len(labels)), bool), labels=labels, cells_known=False)
 
     def notes(self) -> list[str]:
         return list(self.table.notes)
 
+
+@dataclass
+class TrueLabels(KnownLabels):
+    """A table of image labels; `source` is its path."""
+
+    form: str = "table of image labels"
+
     def as_json(self) -> dict[str, object]:
-        return {"file": str(self.path), "sha256": sha256(self.path)}
+        return {"file": self.source, "sha256": sha256(Path(self.source))}
 
 
 def _digest(shapes: Shapes) -> str:

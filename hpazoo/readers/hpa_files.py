@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from hpazoo.atlas_ids import SUFFIXES
+from hpazoo.atlas_ids import SUFFIXES, NearIds
 from hpazoo.classes import ClassList, class_list
 from hpazoo.errors import FieldError, HpazooError, UsageError
 from hpazoo.fields import CHANNELS, Field
@@ -18,7 +18,6 @@ from hpazoo.parameters import ClassName, FilePath, Range
 from hpazoo.paths import user_path
 from hpazoo.readers import readers
 from hpazoo.readers._channel_files import Found, find_channel_files
-from hpazoo.readers._field_names import NearIds
 from hpazoo.readers._id_list import read_id_list
 from hpazoo.readers._intensity import to_uint8
 

@@ -136,8 +136,9 @@ def _start(model: Model, data: Path) -> Start:
     if card is not None:
         first = card.files[0]
         if card.is_loadable and problem_of(card, first) is None:
-            folds = f"fold {first.fold} of {len(card.files)}" if len(card.files) > 1 else ""
-            return Start(place_of(card, first), card.name, f"'{card.name}', {folds}" * bool(folds))
+            several = f"'{card.name}', the first of its {len(card.files)} files"
+            note = several if len(card.files) > 1 else ""
+            return Start(place_of(card, first), card.name, note)
         return Start(local_files(card)[0], card.name)  # says what is missing
     path = user_path(data, name)
     if not path.is_file():

@@ -2,56 +2,38 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
 from hpazoo.runner.folder import RunFolder
+from hpazoo.screen import Screen, print_line
 
 
-class FieldProgress:
+class FieldProgress(Screen):
     """A bar on a terminal, now and then a line elsewhere, nothing when quiet."""
 
     def __init__(self, total: int, quiet: bool, console: Console | None = None) -> None:
+        super().__init__(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            quiet=quiet,
+            console=console,
+        )
         self.total = total
         self.done = 0
         self.aside = 0
-        self.quiet = quiet
-        self.console = console or Console(stderr=True)
         self.step = max(1, total // 20)
-        self.bar: Progress | None = None
-        if not quiet and self.console.is_terminal:
-            self.bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                console=self.console,
-            )
+        if self.bar:
             self.row = self.bar.add_task("fields", total=total)
-
-    def __enter__(self) -> FieldProgress:
-        if self.bar:
-            self.bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self.bar:
-            self.bar.stop()
 
     def advance(self, field: str, set_aside: str = "") -> None:
         self.done += 1
@@ -62,10 +44,6 @@ class FieldProgress:
             self.bar.update(self.row, advance=1, description=f"field {field}")
         elif self.done % self.step == 0 or self.done == self.total:
             self.say(f"{self.done} of {self.total} fields")
-
-    def say(self, text: str) -> None:
-        if not self.quiet:
-            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class Telling:
@@ -79,4 +57,4 @@ class Telling:
     def __call__(self, text: str) -> None:
         self.folder.write_log(text)
         if not self.quiet:
-            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            print_line(self.console, text)

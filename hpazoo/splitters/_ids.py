@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from hpazoo.atlas_ids import parse
+from hpazoo.atlas_ids import antibodies, parse
 from hpazoo.errors import HpazooError, did_you_mean
 from hpazoo.splitters import Samples
 
@@ -75,26 +75,17 @@ def _by_id(ids: Sequence[str], by: By) -> tuple[list[tuple[str, ...] | None], li
         return [None if p is None else (p.plate,) for p in places], []
     if by == "well":
         return [None if p is None else (p.plate, p.well) for p in places], []
-    antibodies: dict[tuple[str, str], set[str]] = {}
-    for place in places:
-        if place is not None and place.antibody is not None:
-            antibodies.setdefault((place.plate, place.well), set()).add(place.antibody)
-    named: list[tuple[str, ...] | None] = []
-    inferred = 0
-    for place in places:
-        antibody = None if place is None else place.antibody
-        if place is not None and antibody is None:
-            known = antibodies.get((place.plate, place.well), set())
-            if len(known) == 1:
-                (antibody,) = known
-                inferred += 1
-        named.append(None if antibody is None else (antibody,))
+    known = antibodies(ids)
+    inferred = sum(
+        name is not None and (place is None or place.antibody is None)
+        for name, place in zip(known, places, strict=True)
+    )
     notes = []
     if inferred:
         notes.append(
             f"{inferred:,} ids without antibody take that of other fields of their plate and well"
         )
-    return named, notes
+    return [None if name is None else (name,) for name in known], notes
 
 
 def _by_column(samples: Samples, column: str) -> list[tuple[str, ...] | None]:

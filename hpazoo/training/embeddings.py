@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from hpazoo.atlas_ids import NearIds
 from hpazoo.errors import HpazooError, counted, listed
 from hpazoo.paths import natural_order, user_path
-from hpazoo.readers._field_names import NearIds
 from hpazoo.registry import split_config
 from hpazoo.spec.catalog import description
 from hpazoo.spec.shapes import looks_like_path

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from hpazoo.atlas_ids import NearIds
 from hpazoo.classes import ClassList
 from hpazoo.errors import HpazooError, UsageError, counted, listed
 from hpazoo.labels import LabelTable, union
 from hpazoo.readers import Labelled, readers
-from hpazoo.readers._field_names import NearIds
 from hpazoo.registry import split_config
 from hpazoo.splitters import Samples
 

@@ -4,9 +4,9 @@ import csv
 
 import pytest
 
-from hpazoo.atlas_ids import bare_id
+from hpazoo.atlas_ids import NearIds, bare_id
 from hpazoo.errors import HpazooError
-from hpazoo.readers._field_names import NearIds, channel_of
+from hpazoo.readers._field_names import channel_of
 from hpazoo.readers._id_list import read_id_list
 
 
