@@ -1,4 +1,4 @@
-# make demo    an ensemble of the quickstart spec on drawn cells, in about two minutes
+# make demo    trains a small network on drawn cells and asks it about others, in about three minutes
 # make test    style, types, import rules and tests
 # make bench   how fast it is beside the naive way, in at most ten minutes
 PYTHON ?= python3
@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test check generate bench clean
 
 demo: $(VENV)/installed
-	$(BIN)/hpazoo run quickstart --out runs/quickstart --random-weights
+	$(BIN)/hpazoo run quickstart --out runs/quickstart
 
 test: check
 	$(BIN)/pytest

@@ -15,6 +15,7 @@ __all__ = [
     "load",
     "register",
     "run",
+    "study",
 ]
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         load,
         register,
         run,
+        study,
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hpazoo.regions import Regions
     from hpazoo.runner.finished import Run
     from hpazoo.runner.stages import Stage
+    from hpazoo.studies.study import Studied
 
 __all__ = [
     "HpazooError",
@@ -28,6 +29,7 @@ __all__ = [
     "load",
     "register",
     "run",
+    "study",
 ]
 
 
@@ -66,11 +68,7 @@ def run(
     """
     from hpazoo.runner.run import run as run_spec
 
-    if not isinstance(spec, Spec):
-        spec = load(spec, settings=settings, images=None if images is None else str(images))
-    elif settings or images is not None:
-        folder_of_images = spec.images if images is None else str(images)
-        spec = load(spec.path, settings=[*spec.settings, *settings], images=folder_of_images)
+    spec = _loaded(spec, images, settings)
     options = Options(
         data=None if data is None else Path(data),
         device=device,
@@ -87,6 +85,55 @@ def run(
     )
     folder = None if out is None else Path(out)
     return run_spec(spec, folder, options, until=until, fresh=fresh, quiet=quiet)
+
+
+def study(
+    spec: Spec | str | Path,
+    *,
+    images: str | Path | None = None,
+    out: str | Path | None = None,
+    data: str | Path | None = None,
+    settings: Sequence[str] = (),
+    first: int = 0,
+    device: str | None = None,
+    workers: int | None = None,
+    batch_size: int | None = None,
+    cache: str | Path | None = None,
+    quiet: bool = True,
+) -> Studied:
+    """Run a spec with other seeds and in its variants, and compare, as `hpazoo study` does.
+
+    Returns
+    -------
+    Studied
+        `findings` has an entry per comparison, `runs` the scores of all arms, `folder` all files.
+
+    Examples
+    --------
+    >>> study("benchmark-synthetic", out="runs/study").findings  # doctest: +SKIP
+    """
+    from hpazoo.studies.study import study as study_spec
+
+    options = Options(
+        data=None if data is None else Path(data),
+        device=device,
+        workers=workers,
+        batch_size=batch_size,
+        cache=None if cache is None else Path(cache),
+    )
+    folder = None if out is None else Path(out)
+    spec = _loaded(spec, images, settings)
+    return study_spec(spec, folder, options, first=first, quiet=quiet)
+
+
+def _loaded(spec: Spec | str | Path, images: str | Path | None, settings: Sequence[str]) -> Spec:
+    """The spec, with these changes."""
+    if not isinstance(spec, Spec):
+        return load(spec, settings=settings, images=None if images is None else str(images))
+    if not settings and images is None:
+        return spec
+    folder = spec.images if images is None else str(images)
+    return load(spec.path, settings=[*spec.settings, *settings], images=folder)
 
 
 def __getattr__(name: str) -> Any:

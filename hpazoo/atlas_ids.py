@@ -22,7 +22,8 @@ DRAWN = "synthetic_"
 
 # Plates are numbers, but for those of knock-downs, `si3`.
 _ID = re.compile(
-    r"((?P<antibody>[0-9]+)_)?(?P<plate>(synthetic_|[a-z]*)[0-9]+)_(?P<well>[a-z]{1,2}[0-9]+)_(?P<field>[0-9]+)"
+    r"((?P<antibody>[0-9]+)_)?(?P<plate>(synthetic_[0-9]+-|[a-z]*)[0-9]+)_"
+    r"(?P<well>[a-z]{1,2}[0-9]+)_(?P<field>[0-9]+)"
     r"(_cr[0-9a-f]+)?",
     re.IGNORECASE,
 )

@@ -42,7 +42,7 @@ def test_other_ids(text):
 
 
 def test_drawn_fields_have_places_too():
-    assert parse("synthetic_1_A1_2") == (None, "synthetic_1", "A1", "2")
+    assert parse("synthetic_0-1_A1_2") == (None, "synthetic_0-1", "A1", "2")
 
 
 def test_keys_go_from_exact_to_loose():

@@ -140,11 +140,11 @@ def test_broken_truths_are_messages(product, said, tmp_path):
 
     code, printed = of(text.replace("synthetic_", "drawn_"))
     assert code == 1
-    assert "have no field in common: the truth has 'drawn_1_A1_1'" in printed
+    assert "have no field in common: the truth has 'drawn_3-1_A1_1'" in printed
     code, printed = of(text)
     assert code == 1
     assert "give their label images with --truth-masks DIR" in printed
-    code, printed = of(f"{text}synthetic_1_A1_1,9,Nucleolus\n", "--rounds", 0)
+    code, printed = of(f"{text}synthetic_3-1_A1_1,9,Nucleolus\n", "--rounds", 0)
     assert code == 1
     assert "did you mean 'Nucleoli'" in printed
     code, printed = of("")

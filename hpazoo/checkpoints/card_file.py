@@ -19,7 +19,7 @@ from hpazoo.normalize import NORMALIZATIONS
 Json = dict[str, Any]
 
 ROLES = ("classifier", "embeddings", "segmentation", "backbone")
-STATUSES = ("released", "unavailable", "not-loadable")
+STATUSES = ("released", "shipped", "unavailable", "not-loadable")
 
 _CARD: dict[str, tuple[type, ...]] = {
     "title": (str,),
@@ -127,7 +127,7 @@ def _problems(
         else:
             found = list(_shape(entry, _CARD, _NEEDED)) or [
                 *_card(entry, data_sets),
-                *_files(entry),
+                *_files(entry, is_own=bool(known_cards)),
                 *_lineage(name, cards),
             ]
             yield from ((name, text) for text in found)
@@ -194,7 +194,7 @@ def _card(entry: Json, data_sets: Json) -> Iterator[str]:
         yield f"normalize {_shown(seen['normalize'])} is none of {', '.join(NORMALIZATIONS)}"
 
 
-def _files(entry: Json) -> Iterator[str]:
+def _files(entry: Json, is_own: bool) -> Iterator[str]:
     files, status = entry["files"], entry["status"]
     shapes = [
         "a file is a mapping" if not isinstance(file, dict) else text
@@ -230,8 +230,19 @@ def _files(entry: Json) -> Iterator[str]:
             if not is_https(source) and not _is_local(source):
                 yield f"file '{file['name']}': source '{source}' is no https address"
     offered = [bool(file.get("sources")) for file in files]
-    if (status == "unavailable") == all(offered):
+    if status == "shipped":
+        yield from _shipped(files, is_own)
+    elif (status == "unavailable") == all(offered):
         yield f"status is {status}, but {sum(offered)} of {len(files)} files have sources"
+
+
+def _shipped(files: list[Json], is_own: bool) -> Iterator[str]:
+    """What is wrong with files that come with hpazoo, beside their cards."""
+    if is_own:
+        yield "status 'shipped' is for files that come with hpazoo; take 'released'"
+    for file in files:
+        if file.get("sha256") is None or file.get("sources"):
+            yield f"file '{file['name']}': a shipped file has a 'sha256' and no sources"
 
 
 def _lineage(name: str, cards: Json) -> Iterator[str]:

@@ -38,8 +38,8 @@ class Card:
     empty for outlines and for what hpazoo cannot load. A card of the role `backbone` has no head:
     a training can start from it, no model can be made of it alone. `classes` is a list of
     `registry/classes.yaml` (None: no classes). `status`: `released` (its files can be had),
-    `unavailable` (known, but nobody offers all of it), `not-loadable` (hpazoo has no reader for its
-    format); `note` says more.
+    `shipped` (they come with hpazoo), `unavailable` (known, but nobody offers all of it),
+    `not-loadable` (hpazoo has no reader for its format); `note` says more.
     """
 
     name: str
@@ -56,13 +56,17 @@ class Card:
     """The card that the training started from."""
     trained_on: tuple[str, ...]
     """Of `data_sets`; what a parent saw besides is said there."""
-    status: Literal["released", "unavailable", "not-loadable"]
+    status: Literal["released", "shipped", "unavailable", "not-loadable"]
     note: str
     thread: str | None
 
     @property
     def is_loadable(self) -> bool:
         return self.status != "not-loadable"
+
+    @property
+    def is_shipped(self) -> bool:
+        return self.status == "shipped"
 
 
 def card_names() -> list[str]:

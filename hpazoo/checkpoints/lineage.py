@@ -85,15 +85,17 @@ def lineage(card: Card | Mapping[str, Any] | None) -> Lineage:
 def lineages(checkpoint: str | None, files: Iterable[Path]) -> list[Lineage]:
     """Of what a spec calls a model's weights: of the card of that name, else of each of the files.
 
-    A file that cannot be read is told as not known.
+    A file that cannot be read is told as not known. Those that come with hpazoo name their images.
     """
     card = find_card(checkpoint) if checkpoint else None
-    if card is not None:
+    if card is not None and not card.is_shipped:
         return [lineage(card)]
     found = []
     for file in files:
         try:
             found.append(lineage(read_card(file)))
+            if card is not None:
+                found[-1] = replace(found[-1], cards=(card.name, *found[-1].cards))
         except HpazooError:
             text = f"what {file.name} was trained on: it cannot be read here"
             found.append(Lineage(untold=(text,)))

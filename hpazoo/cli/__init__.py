@@ -21,6 +21,7 @@ class _Commands(click.Group):
         "run",
         "split",
         "evaluate",
+        "study",
         "validate",
         "list",
         "show",

@@ -173,6 +173,8 @@ def _there(card: Card) -> str:
     from hpazoo.checkpoints.cache.store import is_there
 
     there = sum(is_there(card, file) for file in card.files)
+    if card.is_shipped:
+        return "came with hpazoo" if there else "no"
     if len(card.files) == 1:
         return "yes" if there else "no"
     return f"{there} of {len(card.files)}" if there else "no"
@@ -190,7 +192,7 @@ def _size(card: Card) -> str:
 
 
 def _show(card: Card) -> None:
-    from hpazoo.checkpoints.cache.store import expected_digest, fold_name, is_there
+    from hpazoo.checkpoints.cache.store import expected_digest, fold_name, is_there, place_of
     from hpazoo.checkpoints.cards import data_sets
 
     click.echo(f"{click.style(card.name, bold=True)}, {card.status}\n")
@@ -216,7 +218,9 @@ def _show(card: Card) -> None:
         _rows(
             [
                 ("sha256", f"{expected[0]} ({expected[1]})" if expected else "none published"),
-                ("in the cache", "yes" if is_there(card, file) else "no"),
+                ("lies in", place_of(card, file).parent)
+                if card.is_shipped
+                else ("in the cache", "yes" if is_there(card, file) else "no"),
                 *(("source", source) for source in file.sources),
             ]
         )

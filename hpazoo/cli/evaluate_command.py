@@ -111,6 +111,13 @@ def show(found: Evaluation) -> None:
     for score in found.scores:
         interval = _span(*score.interval)
         say(f"{score.name}: {_number(score.value)}{interval and f' ({interval})'}{mark}", "bold")
+        if math.isfinite(score.chance):
+            say(f"  chance: {_number(score.chance)} (one answer for all masks)")
+        for one in found.beside:
+            if one.metric == score.name:
+                sure = math.isfinite(one.low) and math.isfinite(one.high)
+                span = f" ({one.low:+.3f} to {one.high:+.3f})" if sure else ""
+                say(f"  {one.member} alone: {_number(one.value)}; blend {one.gain:+.3f}{span}")
         say(f"  {score.rule}")
         for note in score.notes:
             if note not in said:

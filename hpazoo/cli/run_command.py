@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,6 +100,7 @@ def command(
         _summary(finished)
         for evaluation in finished.evaluations:
             evaluate_command.show(evaluation)
+        _end(finished)
     if profile:
         from hpazoo.cli.profile_table import show
 
@@ -146,17 +149,56 @@ def _summary(run: Run) -> None:
                 table.add_row(name, str(count), "█" * max(1, round(30 * count / widest)))
         console.print(table)
         _first_cells(run, console)
+
+
+def _end(run: Run) -> None:
+    """What must be known of the results, the scores in a line each, and where everything lies."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, soft_wrap=True)
+
     if run.stamp:
-        console.print(
-            f"stamped '{run.stamp}': these numbers mean nothing", markup=False, soft_wrap=True
-        )
+        say(f"stamped '{run.stamp}': these numbers mean nothing")
     for note in run.notes[:5]:
-        console.print(note, markup=False, soft_wrap=True)
+        say(note)
     for record in run.set_aside[:10]:
-        console.print(f"set aside {record.id}: {record.set_aside}", markup=False, soft_wrap=True)
+        say(f"set aside {record.id}: {record.set_aside}")
     if len(run.set_aside) > 10:
-        console.print(f"... and {len(run.set_aside) - 10} more", markup=False, soft_wrap=True)
+        say(f"... and {len(run.set_aside) - 10} more")
+    for line in _scores(run):
+        say(line)
     for path in (*run.outputs, run.folder / "run.lock.yaml"):
-        console.print(f"  {path}", markup=False, soft_wrap=True)
+        say(f"  {_named(path)}")
     if run.set_aside:
-        console.print(f"  {run.folder / 'set-aside.jsonl'}", markup=False, soft_wrap=True)
+        say(f"  {run.folder / 'set-aside.jsonl'}")
+
+
+def _scores(run: Run) -> Iterator[str]:
+    """Of the run's own fields: each score beside chance, and beside each member alone."""
+    from hpazoo.runner.score import OWN
+
+    for found in run.evaluations:
+        if found.folder is None or found.folder.name != OWN:
+            continue
+        for score in found.scores:
+            low, high = score.interval
+            line = f"{score.name} {score.value:.3f}"
+            if math.isfinite(low) and math.isfinite(high):
+                line += f" ({low:.3f} to {high:.3f})"
+            if math.isfinite(score.chance):
+                line += f", by chance {score.chance:.3f}"
+            alone = [f"{o.member} {o.value:.3f}" for o in found.beside if o.metric == score.name]
+            if alone:
+                line += f"; alone: {', '.join(alone)}"
+            yield line + (f"  [{found.stamp}]" if found.stamp else "")
+
+
+def _named(path: Path) -> str:
+    """A file; of a folder its first file, which can be opened, and how many more there are."""
+    files = sorted(path.iterdir()) if path.is_dir() else []
+    if not files:
+        return str(path)
+    return f"{files[0]}" + (f" and {len(files) - 1} more" if len(files) > 1 else "")

@@ -86,6 +86,12 @@ def intervals(
     return Intervals(overall, of_classes, rounds, tuple(notes))
 
 
+def class_mean(values: np.ndarray) -> float:
+    """Mean of the classes (C,) that have a value; NaN if none has."""
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if there.size else float("nan")
+
+
 def _around(score: Any, found: np.ndarray) -> np.ndarray:
     """Interval (2, ...) of scores (...) from those of resamples (rounds, ...)."""
     low, middle, high = np.nanpercentile(found, (_SHARE[0], 50, _SHARE[1]), axis=0)

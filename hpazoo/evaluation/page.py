@@ -44,6 +44,7 @@ def html_of(evaluation: Evaluation, pictures: Mapping[str, bytes]) -> str:
         if evaluation.rounds
         else '<p class="quiet">No intervals were asked for.</p>'
     )
+    parts.append(_members(evaluation))
     mark = f" ({escape(evaluation.stamp)})" if evaluation.stamp else ""
     parts += [f"<h2>By class{mark}</h2>", _by_class(evaluation)]
     if "curves.png" in pictures:
@@ -82,12 +83,29 @@ def _overall(evaluation: Evaluation) -> str:
             f"<b>{escape(score.name)}</b>",
             f"<b>{number(score.value)}</b>{escape(mark)}",
             span(*score.interval),
+            number(score.chance),
             str(score.fields),
             f'<span class="quiet">{escape(score.rule)}</span>',
         ]
         for score in evaluation.scores
     ]
-    return _table(["metric", "mean", "95 %", "fields", "rule"], rows, {1, 2, 3})
+    return _table(["metric", "mean", "95 %", "chance", "fields", "rule"], rows, {1, 2, 3, 4})
+
+
+def _members(evaluation: Evaluation) -> str:
+    """Each member alone, and by how much the blend is better."""
+    rows = [
+        [
+            escape(one.metric),
+            escape(one.member),
+            number(one.value),
+            f"{one.gain:+.3f}",
+            span(one.low, one.high),
+        ]
+        for one in evaluation.beside
+    ]
+    head = ["metric", "member alone", "mean", "gain of the blend", "95 %"]
+    return f"<h2>Members</h2>\n{_table(head, rows, {2, 3, 4})}" if rows else ""
 
 
 def _by_class(evaluation: Evaluation) -> str:

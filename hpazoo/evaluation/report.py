@@ -49,7 +49,8 @@ def write(evaluation: Evaluation, folder: Path) -> Evaluation:
     """Write all files into `folder`, each whole or not at all; returns where it was written.
 
     metrics.json (everything), scores.csv (a row per metric and class), curves.csv and curves.png
-    (precision and recall), calibration.png, report.html. The same evaluation gives the same bytes.
+    (precision and recall), calibration.png, members.csv (each member alone, where that is known),
+    report.html. The same evaluation gives the same bytes.
     """
     check_folder(folder)
     pictures = {}
@@ -60,6 +61,7 @@ def write(evaluation: Evaluation, folder: Path) -> Evaluation:
     _write_json(folder / METRICS, as_json(evaluation))
     _write_scores(folder / "scores.csv", evaluation)
     _write_curves(folder / "curves.csv", evaluation)
+    _write_members(folder / "members.csv", evaluation)
     for name in ("curves.png", "calibration.png"):
         if name in pictures:
             with replacing(folder / name) as temporary:
@@ -97,6 +99,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
                 "rule": score.rule,
                 "value": _number(score.value),
                 "interval": _numbers(score.interval),
+                "chance": _number(score.chance),
                 "fields": score.fields,
                 **stamp,
                 "notes": list(score.notes),
@@ -111,6 +114,16 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
                 },
             }
             for score in evaluation.scores
+        ],
+        "members_alone": [
+            {
+                "member": one.member,
+                "metric": one.metric,
+                "value": _number(one.value),
+                "gain": _number(one.gain),
+                "interval": _numbers([one.low, one.high]),
+            }
+            for one in evaluation.beside
         ],
         "calibration": _calibration(evaluation, evaluation.calibration),
     }
@@ -163,6 +176,18 @@ def _write_scores(path: Path, evaluation: Evaluation) -> None:
 def _write_curves(path: Path, evaluation: Evaluation) -> None:
     columns = ["metric", "class", "recall", "precision", "score"]
     rows = (row for score in evaluation.scores for row in _points(evaluation, score))
+    _write_csv(path, columns, rows, evaluation.stamp)
+
+
+def _write_members(path: Path, evaluation: Evaluation) -> None:
+    if not evaluation.beside:
+        path.unlink(missing_ok=True)
+        return
+    columns = ["member", "metric", "value", "gain_of_blend", "low", "high"]
+    rows = (
+        [one.member, one.metric, one.value, one.gain, one.low, one.high]
+        for one in evaluation.beside
+    )
     _write_csv(path, columns, rows, evaluation.stamp)
 
 

@@ -11,9 +11,10 @@ import numpy as np
 
 from hpazoo.classes import ClassList
 from hpazoo.errors import HpazooError
+from hpazoo.evaluation.beside import Beside
 from hpazoo.evaluation.calibration import Calibration, calibrate
 from hpazoo.evaluation.chosen import Config, choose, fields_for, title
-from hpazoo.evaluation.intervals import intervals
+from hpazoo.evaluation.intervals import class_mean, intervals
 from hpazoo.metrics import Curve, Judged, Judgement, Metric, metrics
 from hpazoo.registry import split_config
 
@@ -42,6 +43,8 @@ class Score:
     positive_fields: np.ndarray
     curves: tuple[Curve | None, ...]
     notes: tuple[str, ...]
+    chance: float = float("nan")
+    """What the same masks get if every one of them gets the same answer."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class Evaluation:
     """Which of the fields the weights were trained on, a line per model."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """Which files were compared, as plain data."""
+    beside: tuple[Beside, ...] = ()
+    """What each member of the blend would have got alone."""
     folder: Path | None = None
     """Where it was written."""
 
@@ -193,13 +198,12 @@ def _score(
     values = judgement.values()
     positive = np.stack([one.shown for one in fields]).sum(axis=0)
     found = intervals(judgement.values, positive, len(fields), rounds, seed)
-    has = ~np.isnan(values)
     return Score(
         name=title(config),
         config=config,
         rule=judgement.rule,
         fields=len(fields),
-        value=float(values[has].mean()) if has.any() else float("nan"),
+        value=class_mean(values),
         interval=found.overall,
         values=values,
         intervals=found.classes,
@@ -207,4 +211,10 @@ def _score(
         positive_fields=positive,
         curves=tuple(judgement.curve(index) for index in range(len(classes))),
         notes=(*judgement.notes, *found.notes),
+        chance=class_mean(metric.judge([_unsaid(one) for one in fields]).values()),
     )
+
+
+def _unsaid(one: Judged) -> Judged:
+    """The field with one answer for all that was asked."""
+    return replace(one, scores=np.where(np.isnan(one.scores), np.nan, 0.5))

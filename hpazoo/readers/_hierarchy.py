@@ -50,13 +50,13 @@ class Place(NamedTuple):
     field: int
     antibody: int
 
-    @property
-    def columns(self) -> dict[str, str]:
-        """What a table of labels says of it."""
+    def columns(self, seed: int) -> dict[str, str]:
+        """What a table of labels says of it; other seeds draw other plates and antibodies."""
+        plate = f"{seed}-{self.plate + 1}"
         return {
-            "plate": f"{self.plate + 1}",
-            "well": f"{self.plate + 1}_{WELLS[self.well]}",
-            "antibody": f"drawn-{self.antibody + 1}",
+            "plate": plate,
+            "well": f"{plate}_{WELLS[self.well]}",
+            "antibody": f"drawn-{seed}-{self.antibody + 1}",
         }
 
 
@@ -67,13 +67,16 @@ def place_of(index: int, repeats: int) -> Place:
     return Place(plate, well, number, plate // repeats * len(WELLS) + well)
 
 
-def name_of(place: Place) -> str:
-    return f"synthetic_{place.plate + 1}_{WELLS[place.well]}_{place.field + 1}"
+def name_of(place: Place, seed: int) -> str:
+    """With the seed, since fields of another one are other fields."""
+    return f"synthetic_{seed}-{place.plate + 1}_{WELLS[place.well]}_{place.field + 1}"
 
 
-def index_of(name: str) -> int | None:
+def index_of(name: str, seed: int) -> int | None:
     """Which field `name_of` named so; None if none can be."""
-    found = re.fullmatch(rf"synthetic_([1-9][0-9]{{0,8}})_({'|'.join(WELLS)})_([1-{FIELDS}])", name)
+    found = re.fullmatch(
+        rf"synthetic_{seed}-([1-9][0-9]{{0,8}})_({'|'.join(WELLS)})_([1-{FIELDS}])", name
+    )
     if found is None:
         return None
     plate, well, number = found.groups()

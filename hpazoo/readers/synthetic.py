@@ -30,7 +30,7 @@ from hpazoo.readers._hierarchy import (
 from hpazoo.readers._painting import Painted, paint
 from hpazoo.readers._scene import Scene, make_scene
 
-_VERSION = 2  # goes into stamps: raise it when the drawing changes
+_VERSION = 3  # goes into stamps: raise it when the drawing changes
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Synthetic:
         self.antibody_repeats = antibody_repeats
 
     def ids(self) -> list[str]:
-        """`synthetic_<plate>_<well>_<field>`, sorted."""
+        """`synthetic_<seed>-<plate>_<well>_<field>`, sorted."""
         return sorted(self._places())
 
     def stamp(self, field_id: str) -> str:
@@ -178,7 +178,7 @@ class Synthetic:
         labels = np.zeros((len(ids), len(own)), bool)
         for row, field_id in enumerate(ids):
             labels[row, [own.index(name) for name in said[places[field_id].antibody]]] = True
-        columns = [places[field_id].columns for field_id in ids]
+        columns = [places[field_id].columns(self.seed) for field_id in ids]
         table = LabelTable(
             own,
             tuple(ids),
@@ -189,7 +189,7 @@ class Synthetic:
         return map_labels(table, classes)
 
     def _place(self, field_id: str) -> Place:
-        index = index_of(field_id)
+        index = index_of(field_id, self.seed)
         if index is None or index >= self.fields:
             near = did_you_mean(field_id, self._places())
             raise FieldError(f"no drawn field {field_id}{near[:300]}")
@@ -198,7 +198,7 @@ class Synthetic:
     def _places(self) -> dict[str, Place]:
         """By id, in the order in which more fields are added."""
         places = (place_of(index, self.antibody_repeats) for index in range(self.fields))
-        return {name_of(place): place for place in places}
+        return {name_of(place, self.seed): place for place in places}
 
     def _scene(self, place: Place) -> Scene:
         return make_scene(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpazoo.evaluation import Evaluation
+    from hpazoo.evaluation.blends import Blends
     from hpazoo.training.split_report import Report
 
 
@@ -42,6 +43,14 @@ class Run:
 
     evaluations: tuple[Evaluation, ...] = ()
     """Scores, where something is known of the truth."""
+
+    blends: Blends | None = None
+    """What other blends of its members say, where they were asked for."""
+
+    left_out: tuple[Path, ...] = ()
+    """Answers of networks that were trained in this run, for images that they never learned from:
+    a file per model and fold.
+    """
 
     @property
     def exit_code(self) -> int:

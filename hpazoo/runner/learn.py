@@ -66,6 +66,11 @@ class Outcome:
         return {one.model: one.files for one in self.trained}
 
     @property
+    def left_out(self) -> tuple[Path, ...]:
+        """Answers for images that folds left out, a file per model and fold."""
+        return tuple(file for one in self.trained for file in one.left_out)
+
+    @property
     def taught(self) -> dict[str, set[str]]:
         """Images that each model has learned from, in one fold or another."""
         ids = self.lesson.sources.table.ids

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from hpazoo.classes import ClassList, class_list
 from hpazoo.ensembles import Ensemble, Learner, ensembles
+from hpazoo.evaluation.blends import Blends
 from hpazoo.evaluation.lock import RANDOM
 from hpazoo.registry import loaded_files
 from hpazoo.runner import lock
+from hpazoo.runner.blends import blended
 from hpazoo.runner.feed import Feed
 from hpazoo.runner.finished import Run
 from hpazoo.runner.folder import RunFolder, cut, digest
@@ -27,6 +29,7 @@ from hpazoo.runner.stages import Stage
 from hpazoo.runner.tuning import Teaching
 from hpazoo.runner.worker import Job
 from hpazoo.spec import Spec
+from hpazoo.spec.study import blend_spec
 from hpazoo.writers import Writer, writers
 
 if TYPE_CHECKING:
@@ -68,8 +71,8 @@ class Prediction:
         self.cache = cache
         self.profile = profile
 
-    def go(self, until: Stage) -> Run:
-        """All stages up to one."""
+    def go(self, until: Stage, others: Mapping[str, Spec] | None = None) -> Run:
+        """All stages up to one; `others` are other blends of the same members, by name."""
         given = {name: self.weights[name] for name in self.ready.files}
         remarks = lock.compare_start(self.spec.lock, given, self._files())
         plan = self._plan(members=until != "segment")
@@ -91,7 +94,7 @@ class Prediction:
             self._write_lock(done)
         if until == "evaluate":
             evaluations, unscored = evaluate_run(
-                self.spec, self.settings, self.folder, self.outcome
+                self.spec, self.settings, self.folder, self.outcome, lambda: self._alone(plan)
             )
             remarks += unscored
         remarks += differences
@@ -114,7 +117,20 @@ class Prediction:
             repeats=not differences,
             split=self.outcome.report if self.outcome else None,
             evaluations=tuple(evaluations),
+            blends=self._blended(others, plan) if others else None,
+            left_out=self.outcome.left_out if self.outcome else (),
         )
+
+    def _alone(self, plan: Plan) -> Blends | None:
+        """Each member's own answers, where there are several."""
+        specs = {
+            member.name: blend_spec(self.spec, [member.name], []) for member in self.spec.members
+        }
+        alone = {name: spec for name, spec in specs.items() if spec is not None}
+        return self._blended(alone, plan) if len(alone) > 1 else None
+
+    def _blended(self, specs: Mapping[str, Spec], plan: Plan) -> Blends:
+        return blended(specs, self.classes, Path(self.settings.data), self.folder, plan)
 
     def _teaching(self) -> Teaching:
         """What an ensemble that learns is taught with; refused here if it is not enough."""

@@ -17,6 +17,7 @@ from hpazoo.errors import HpazooError
 from hpazoo.fields import Cells, FieldRecord
 from hpazoo.imageio import read_label_image
 from hpazoo.postprocessors import Postprocessor, Seen, postprocessors
+from hpazoo.readers import Reader, readers
 from hpazoo.runner.folder import EMBEDDING, RunFolder
 from hpazoo.runner.plan import Plan, ShardPlan
 from hpazoo.runner.tuning import Teaching
@@ -47,6 +48,7 @@ class Results:
     ) -> None:
         self.spec = spec
         self.classes = classes
+        self.data = data
         self.folder = folder
         self.plan = plan
         self.blended = [member for member in spec.members if member.blended]
@@ -90,7 +92,23 @@ class Results:
                 probabilities=self._values(seen, len(self.corrections)),
                 masks=functools.partial(_masks, self.folder, record.id),
                 embeddings=embeddings,
+                pixels=functools.partial(self._pixels, record),
             )
+
+    @functools.cached_property
+    def _reader(self) -> Reader:
+        reader: Reader = readers.build(self.spec.resolved["images"], self.data)
+        return reader
+
+    def _pixels(self, record: FieldRecord) -> np.ndarray:
+        """The images of a field, read anew; HpazooError if they are not what was predicted."""
+        field = self._reader.read(record.id)
+        if field.sha256 != record.sha256:
+            raise HpazooError(
+                f"the images of field '{record.id}' are not those that were predicted: they have "
+                "changed since; the same command predicts them anew"
+            )
+        return field.pixels
 
     def _stacked(self, seen: Seen) -> np.ndarray:
         return np.stack([seen.members[member.name] for member in self.blended])

@@ -42,6 +42,7 @@ def run(
     until: Stage = LAST,
     fresh: bool = False,
     quiet: bool = True,
+    others: Mapping[str, Spec] | None = None,
 ) -> Run:
     """Run a spec; what an earlier run in the same folder left is used where it still holds.
 
@@ -60,6 +61,9 @@ def run(
         Remove the results of earlier runs in the folder first.
     quiet
         Show no progress.
+    others
+        Other blends of the spec's members, by name (`hpazoo.spec.study.blend_spec`), whose answers
+        come back beside the run's own.
 
     Raises
     ------
@@ -120,7 +124,7 @@ def run(
         profile = Profile(finishing(settings.device)) if options.profile else Profile()
         cache = options.cache and options.cache.resolve()
         work = Prediction(spec, settings, folder, ready, code, outcome, cache, profile, quiet)
-        done = work.go(until)
+        done = work.go(until, others)
         if options.profile:
             profile.write(folder.profile)
         return done

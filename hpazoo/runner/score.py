@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +10,14 @@ import numpy as np
 
 from hpazoo.classes import class_list
 from hpazoo.evaluation import Evaluation, compare, score, write
+from hpazoo.evaluation.beside import Beside, beside
+from hpazoo.evaluation.blends import OWN as OWN_BLEND
+from hpazoo.evaluation.blends import Blends, judged_blends
+from hpazoo.evaluation.chosen import fields_for
 from hpazoo.evaluation.predictions import open_predictions
 from hpazoo.evaluation.reader_truth import truth_of
 from hpazoo.evaluation.seen import seen_by_parents
+from hpazoo.evaluation.truth import Truth
 from hpazoo.metrics import Judged
 from hpazoo.readers import Reader, readers
 from hpazoo.runner.folder import RunFolder
@@ -29,9 +34,16 @@ _OF_IMAGES = ("image-map", "image-f1")
 
 
 def evaluate_run(
-    spec: Spec, settings: Settings, folder: RunFolder, outcome: Outcome | None
+    spec: Spec,
+    settings: Settings,
+    folder: RunFolder,
+    outcome: Outcome | None,
+    alone: Callable[[], Blends | None],
 ) -> tuple[list[Evaluation], list[str]]:
-    """Scores of left-out images and of the run's own fields; and why there are none, if so."""
+    """Scores of left-out images and of the run's own fields; and why there are none, if so.
+
+    `alone` gives the answers of each member, if there are several.
+    """
     found = evaluate_left_out(spec, folder, outcome) if outcome else []
     asked = spec.resolved["metrics"]
     if not asked:
@@ -45,8 +57,24 @@ def evaluate_run(
             f"nothing was scored: the reader '{config['type']}' does not know the truth of these "
             f"images; where it is known, 'hpazoo evaluate {folder.path} --truth FILE'"
         ]
-    place = folder.path / "evaluation" / OWN
-    return [*found, compare(predictions, truth, asked, folder=place)], []
+    own = compare(predictions, truth, asked)
+    members = alone()
+    if members is not None:
+        own = _beside(own, folder.path, members, truth, Path(settings.data))
+    return [*found, write(own, folder.path / "evaluation" / OWN)], []
+
+
+def _beside(own: Evaluation, run: Path, members: Blends, truth: Truth, data: Path) -> Evaluation:
+    """The evaluation with what each member, and chance, would have got."""
+    judged = judged_blends(run, members, truth)
+    blend = judged.pop(OWN_BLEND)
+    found: list[Beside] = []
+    for one in own.scores:
+        kept = {row.field for row in fields_for(one.config, blend)}
+        side = {name: [row for row in rows if row.field in kept] for name, rows in judged.items()}
+        mine = [row for row in blend if row.field in kept]
+        found += beside(mine, side, one.config, own.classes, data, own.seed)
+    return replace(own, beside=tuple(found))
 
 
 def evaluate_left_out(spec: Spec, folder: RunFolder, outcome: Outcome) -> list[Evaluation]:

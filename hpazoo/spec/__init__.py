@@ -18,6 +18,7 @@ from hpazoo.spec.references import reference_problems, used_components
 from hpazoo.spec.resolution import Member, Model, resolve
 from hpazoo.spec.schema import build
 from hpazoo.spec.strict_yaml import Document
+from hpazoo.spec.study_rules import study_problems
 
 __all__ = ["Member", "Model", "Problem", "Spec", "SpecError", "find", "load", "problems_of"]
 
@@ -78,7 +79,13 @@ def find(spec: str | Path) -> Path:
     raise UsageError(f"no spec '{spec}': there is no such file, nor a shipped spec; {near}")
 
 
-def load(spec: str | Path, *, settings: Sequence[str] = (), images: str | None = None) -> Spec:
+def load(
+    spec: str | Path,
+    *,
+    settings: Sequence[str] = (),
+    images: str | None = None,
+    study: bool = True,
+) -> Spec:
     """Read and check a spec.
 
     Parameters
@@ -89,6 +96,8 @@ def load(spec: str | Path, *, settings: Sequence[str] = (), images: str | None =
         Changes, each `a.b=VALUE`, checked like the file.
     images
         Folder that replaces `images` by `{type: hpa-files, root: <folder>}`.
+    study
+        False: take no notice of the section `study`, which is nothing for a run.
 
     Raises
     ------
@@ -99,6 +108,8 @@ def load(spec: str | Path, *, settings: Sequence[str] = (), images: str | None =
     """
     path = find(spec)
     document = _read(path, settings, images)
+    if not study:
+        document = document.without("study")
     warnings = tuple(convert(document))
     problems = _check(document)
     if problems:
@@ -166,4 +177,5 @@ def _check(document: Document) -> list[Problem]:
         *document.problems,
         *schema_problems(document, build(used)),
         *reference_problems(document),
+        *study_problems(document, _check),
     ]

@@ -137,6 +137,12 @@ def _problems(document: Document, error: ValidationError, path: Path) -> Iterato
             if "x-rule" in schema:
                 rule = f"must be {schema['x-rule']}"
             yield Problem(f"{word} {rule}", place)
+        case "minItems" if value:
+            text = f"{word} names {len(value)}, and takes at least {schema['minItems']}"
+            yield Problem(text, place)
+        case "maxItems" | "maxProperties" as limit:
+            text = f"{word} names {len(value)}, and takes at most {schema[limit]}"
+            yield Problem(text, place)
         case "minItems" | "minProperties" | "minLength" as limit:
             yield Problem(f"{word} is empty", place, _EMPTY[limit])
         case "uniqueItems":

@@ -13,28 +13,36 @@ from hpazoo.spec.strict_yaml import Document, Path
 _DIGITS = 10
 """No list has an item with a number of so many digits."""
 
+FIRST = 2
+"""Rank of the first setting; the file and `--images` come before it."""
 
-def apply(document: Document, settings: Sequence[str], images: str | None) -> None:
-    """Change a document in place; what is wrong with an option joins its problems."""
+
+def apply(
+    document: Document, settings: Sequence[str], images: str | None, option: str = "--set"
+) -> None:
+    """Change a document in place; what is wrong with a setting joins its problems.
+
+    `option` is what the source of settings is called there.
+    """
     if not isinstance(document.data, dict):
         return
     rank = 1
     if images is not None:
         place = Place(Source("--images", (images,), rank), 1, 1, len(images))
         _put(document, ("images",), {"type": "hpa-files", "root": images}, place, place)
-    for rank, setting in enumerate(settings, start=2):
-        _set(document, setting, rank)
+    for rank, setting in enumerate(settings, start=FIRST):
+        _set(document, setting, Source(option, tuple(setting.splitlines() or [""]), rank))
 
 
-def _set(document: Document, setting: str, rank: int) -> None:
-    source = Source("--set", tuple(setting.splitlines() or [""]), rank)
+def _set(document: Document, setting: str, source: Source) -> None:
     name, equals, text = setting.partition("=")
     if not equals or not name.strip() or not name.isprintable():
-        hint = "write --set masks=watershed, or --set models.NAME.input.size=768"
+        option = f"{source.name} " if source.name.startswith("-") else ""
+        hint = f"write {option}masks=watershed, or {option}models.NAME.input.size=768"
         place = Place(source, 1, 1, max(1, len(source.lines[0])))
         document.problems.append(Problem("expected KEY=VALUE", place, hint))
         return
-    inner = Source("--set", tuple(text.splitlines() or [""]), rank)
+    inner = Source(source.name, tuple(text.splitlines() or [""]), source.rank)
     value = strict_yaml.parse(text, inner)
 
     def moved(place: Place) -> Place:

@@ -11,7 +11,14 @@ from hpazoo.fields import Input
 from hpazoo.recipe import Recipe, default_augment
 from hpazoo.registry import split_config
 from hpazoo.spec.catalog import description
-from hpazoo.spec.shapes import DEFAULTS, OUTPUTS, embedded_members, member_name, named_members
+from hpazoo.spec.shapes import (
+    DEFAULTS,
+    OUTPUTS,
+    embedded_members,
+    member_name,
+    named_members,
+    part_of,
+)
 
 Json = dict[str, Any]
 
@@ -65,28 +72,37 @@ def resolve(data: Json, name: str) -> tuple[Json, dict[str, Model], tuple[Member
         out["title"] = data["title"]
     out["classes"] = data["classes"]
     if "images" in data:
-        out["images"] = _full("readers", data["images"])
-    out["masks"] = _full("segmenters", data.get("masks", DEFAULTS["masks"]))
+        out["images"] = full("readers", data["images"])
+    out["masks"] = full("segmenters", data.get("masks", DEFAULTS["masks"]))
     if models:
         out["models"] = {key: _model_json(model) for key, model in models.items()}
     if members:
         out["members"] = [_member_json(member) for member in members]
-    out["ensemble"] = _full("ensembles", data.get("ensemble", DEFAULTS["ensemble"]))
-    out["postprocess"] = [_full("postprocessors", c) for c in data.get("postprocess", ())]
-    out["outputs"] = [_full("writers", c) for c in data.get("outputs", OUTPUTS)]
-    out["metrics"] = [_full("metrics", c) for c in data.get("metrics", ())]
+    out["ensemble"] = full("ensembles", data.get("ensemble", DEFAULTS["ensemble"]))
+    out["postprocess"] = [full("postprocessors", c) for c in data.get("postprocess", ())]
+    out["outputs"] = [full("writers", c) for c in data.get("outputs", OUTPUTS)]
+    out["metrics"] = [full("metrics", c) for c in data.get("metrics", ())]
     if "training" in data:
         training = data["training"]
         out["training"] = {
-            "images": [_full("readers", config) for config in training["images"]],
-            "splitter": _full("splitters", training["splitter"]),
+            "images": [full("readers", config) for config in training["images"]],
+            "splitter": full("splitters", training["splitter"]),
         }
     return out, models, members
 
 
-def _full(kind: str, config: str | Json) -> Json:
+def full(kind: str, config: str | Json) -> Json:
+    """A component as a mapping with all its options, and so those that its options name."""
     name, options = split_config(config)
-    return {"type": name} | description(kind, name).defaults() | options
+    found = description(kind, name)
+    out = {"type": name} | found.defaults() | options
+    for key, entry in found.parameters.items():
+        part, value = part_of(entry["schema"]), out[key]
+        if part and isinstance(value, list):
+            out[key] = [full(part, item) for item in value]
+        elif part and value is not None:
+            out[key] = full(part, value)
+    return out
 
 
 def _of_groups(loss: str | Json) -> bool:
@@ -103,8 +119,8 @@ def _model(name: str, data: Json, classes: str) -> Model:
     embeds_only = groups or (card is not None and card.classes is None)
     return Model(
         name=name,
-        backbone=_full("backbones", parts["backbone"]),
-        head=_full("heads", parts["head"]),
+        backbone=full("backbones", parts["backbone"]),
+        head=full("heads", parts["head"]),
         input=Input(network_input["size"], network_input["normalize"]),
         classes=None
         if embeds_only
@@ -117,12 +133,12 @@ def _model(name: str, data: Json, classes: str) -> Model:
 
 def _recipe(data: Json, classes: str) -> Recipe:
     recipe = Recipe(**data)
-    loss = _full("losses", recipe.loss)
+    loss = full("losses", recipe.loss)
     augment = recipe.augment
     if augment is None:
         augment = default_augment(class_list(classes).names, _of_groups(loss))
-    full = [_full("augmentations", config) for config in augment]
-    return replace(recipe, loss=loss, augment=full)
+    told = [full("augmentations", config) for config in augment]
+    return replace(recipe, loss=loss, augment=told)
 
 
 def _model_json(model: Model) -> Json:
@@ -151,8 +167,8 @@ def _members(data: Json, models: dict[str, Model]) -> tuple[Member, ...]:
             Member(
                 name=name,
                 model=entry["model"],
-                strategy=_full("strategies", entry["strategy"]),
-                views=_full("views", entry["views"]) if "views" in entry else None,
+                strategy=full("strategies", entry["strategy"]),
+                views=full("views", entry["views"]) if "views" in entry else None,
                 weight=float(entry.get("weight", 1)),
                 has_classes=has_classes,
                 blended=has_classes and name not in asked,

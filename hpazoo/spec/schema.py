@@ -7,6 +7,7 @@ an object, `x-kind` a component's kind, `x-reference` what a text must name.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,12 +18,10 @@ from hpazoo.parameters import Json, parameters_of
 from hpazoo.recipe import Recipe
 from hpazoo.registry import KINDS
 from hpazoo.spec.catalog import Description, components, description
+from hpazoo.spec.schema_parts import END, NAME, object_schema
 from hpazoo.spec.shapes import DEFAULTS, OUTPUTS
+from hpazoo.spec.study_schema import study_schema
 
-END = r"(?!\n)$"
-"""End of a pattern; `$` alone would let a last line break pass."""
-
-NAME = rf"^[A-Za-z0-9][A-Za-z0-9._+-]*{END}"
 PLUGIN = rf"^{discovery.NAME.pattern}{END}"
 _FILE = rf"^(?!\.{{1,2}}$)[^/\\:\x00-\x1f]+{END}"
 _SHA256 = rf"^[0-9a-f]{{64}}{END}"
@@ -57,13 +56,6 @@ def build_from(described: Mapping[str, Mapping[str, Description]]) -> Json:
 
 def _own(provider: str) -> bool:
     return provider == "hpazoo"
-
-
-def _object(owner: str, properties: Json, required: list[str], doc: str = "") -> Json:
-    out: Json = {"x-owner": owner, "type": "object", "properties": properties}
-    if doc:
-        out["description"] = doc
-    return out | {"required": required, "additionalProperties": False}
 
 
 def _component(kind: str, names: list[str]) -> Json:
@@ -102,7 +94,7 @@ def _options(kind: str, name: str, found: Description) -> Json:
         extra = {} if entry.get("required") else {"default": entry["default"]}
         properties[key] = entry["schema"] | {"description": entry["doc"]} | extra
     owner = f"{KINDS[kind]} '{name}'"
-    return _object(owner, properties, ["type", *found.required], found.summary)
+    return object_schema(owner, properties, ["type", *found.required], found.summary)
 
 
 def _ref(kind: str, doc: str, **more: Any) -> Json:
@@ -155,9 +147,12 @@ def _spec() -> Json:
             "default": [],
         },
         "training": _training(),
+        "study": study_schema(),
         "lock": _lock(),
     }
-    return _object("a spec", properties, ["hpazoo", "classes"]) | _models_unless_split(properties)
+    return object_schema("a spec", properties, ["hpazoo", "classes"]) | _models_unless_split(
+        properties
+    )
 
 
 def _models_unless_split(properties: Json) -> Json:
@@ -187,7 +182,7 @@ def _training() -> Json:
         "splitter": _ref("splitters", "How they are divided into folds for validation."),
     }
     doc = "What is learned from, and how it is validated."
-    return _object("'training'", properties, ["images", "splitter"], doc)
+    return object_schema("'training'", properties, ["images", "splitter"], doc)
 
 
 def _classes(doc: str) -> Json:
@@ -197,7 +192,7 @@ def _classes(doc: str) -> Json:
 def model_schema() -> Json:
     """Schema of a model. What it needs depends on its card: see `hpazoo.spec.model_rules`."""
     sizes: Json = {"type": "integer", "minimum": 16, "maximum": 16384}
-    network_input = _object(
+    network_input = object_schema(
         "input",
         {
             "size": {**sizes, "description": "Longer side of a field for the network, in pixels."},
@@ -225,9 +220,10 @@ def model_schema() -> Json:
         },
         "train": _recipe(),
     }
-    return _object("a model", properties, [])
+    return object_schema("a model", properties, [])
 
 
+@functools.cache
 def _recipe() -> Json:
     defaults = Recipe()
     properties = {
@@ -236,7 +232,7 @@ def _recipe() -> Json:
         for one in parameters_of(Recipe)
     }
     doc = "How the network is trained where there is no checkpoint of it; {}: by the defaults."
-    return _object("'train'", properties, [], doc)
+    return object_schema("'train'", properties, [], doc)
 
 
 def _member(views: bool) -> Json:
@@ -257,7 +253,7 @@ def _member(views: bool) -> Json:
     }
     if views:
         properties["views"] = _ref("views", "Test-time augmentation.")
-    return _object("a member", properties, ["model", "strategy"])
+    return object_schema("a member", properties, ["model", "strategy"])
 
 
 def _lock() -> Json:
@@ -279,18 +275,18 @@ def _lock() -> Json:
         "accelerate": {"type": ["string", "null"]},
         "processes": count,
     }
-    entry = _object("a locked file", {"file": text, "sha256": digest}, ["file", "sha256"])
+    entry = object_schema("a locked file", {"file": text, "sha256": digest}, ["file", "sha256"])
     properties: Json = {
         "hpazoo": text,
         "python": text,
         "packages": texts,
-        "options": _object("the lock's options", options, []),
+        "options": object_schema("the lock's options", options, []),
         "checkpoints": {
             "type": "object",
             "additionalProperties": {"type": "array", "items": entry},
         },
         "plugins": texts,
-        "split": _object("the lock's split", {"key": text, "files": _digests(digest)}, []),
+        "split": object_schema("the lock's split", {"key": text, "files": _digests(digest)}, []),
         "files": {"type": "object", "additionalProperties": digest},
         "images": text,
         "outputs_key": text,
@@ -298,7 +294,7 @@ def _lock() -> Json:
         "tuned": {"type": "object"},
     }
     doc = "Written by a run; what it used, so that it can be repeated."
-    return _object("the lock", properties, [], doc)
+    return object_schema("the lock", properties, [], doc)
 
 
 def _digests(digest: Json) -> Json:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hpazoo.errors import ComponentError
+from hpazoo.registry import KINDS
 from hpazoo.spec.catalog import Description, components, description
 from hpazoo.spec.strict_yaml import Path
 
@@ -20,9 +21,40 @@ DEFAULTS = {"masks": "watershed", "ensemble": "mean"}
 OUTPUTS = ["table"]
 """... and its writers."""
 
+AS_WRITTEN = "as-written"
+"""What the spec itself is called among the variants of its study."""
+
 
 def used_components(spec: Any) -> Iterator[tuple[str, Path, Any]]:
     """(kind, path, config) of every place of a spec where a component stands."""
+    for kind, path, config in _outermost(spec):
+        yield from _with_parts(kind, path, config)
+
+
+def part_of(schema: Json) -> str | None:
+    """Kind of the component, or of those in the list, that a parameter takes; None for others."""
+    for inner in (schema, schema.get("items", {}), *schema.get("anyOf", ())):
+        kind = inner.get("$ref", "").rpartition("/")[2]
+        if kind in KINDS:
+            return str(kind)
+    return None
+
+
+def _with_parts(kind: str, path: Path, config: Any) -> Iterator[tuple[str, Path, Any]]:
+    """A component, and those that its options name."""
+    yield kind, path, config
+    found, options = known(kind, config), split(config)[1]
+    for key, entry in found.parameters.items() if found else ():
+        part = part_of(entry["schema"])
+        value = options.get(key)
+        if part and isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from _with_parts(part, (*path, key, index), item)
+        elif part and value is not None:
+            yield from _with_parts(part, (*path, key), value)
+
+
+def _outermost(spec: Any) -> Iterator[tuple[str, Path, Any]]:
     if not isinstance(spec, dict):
         return
     for key, kind in (("images", "readers"), ("masks", "segmenters"), ("ensemble", "ensembles")):
@@ -46,6 +78,10 @@ def used_components(spec: Any) -> Iterator[tuple[str, Path, Any]]:
     for key, kind in lists:
         for index, config in enumerate(listing(spec.get(key))):
             yield kind, (key, index), config
+    study = spec.get("study")
+    for name, configs in items(study.get("corrections") if isinstance(study, dict) else None):
+        for index, config in enumerate(listing(configs)):
+            yield "postprocessors", ("study", "corrections", name, index), config
     training = spec.get("training")
     if isinstance(training, dict):
         for index, config in enumerate(listing(training.get("images"))):

@@ -7,6 +7,7 @@ lets duplicate keys pass, reads `1e-5` as text, `no` as False and `012` as 10.
 from __future__ import annotations
 
 import re
+from copy import deepcopy
 from typing import Any
 
 import yaml
@@ -45,6 +46,17 @@ class Document:
         self.problems: list[Problem] = []
         self.wrong: set[Path] = set()
         """What breaks the schema: reported, so that later checks have nothing to say of it."""
+
+    def without(self, key: str) -> Document:
+        """A copy that can be changed, without what stands at the top under a key."""
+        copy = Document(self.source)
+        copy.data = deepcopy(self.data)
+        if isinstance(copy.data, dict):
+            copy.data.pop(key, None)
+        copy.values = {path: found for path, found in self.values.items() if path[:1] != (key,)}
+        copy.keys = {path: found for path, found in self.keys.items() if path[:1] != (key,)}
+        copy.problems = list(self.problems)
+        return copy
 
     def is_sound(self, path: Path) -> bool:
         """Whether the schema has nothing against a value and all that it holds."""

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from hpazoo.fields import Field, Input
+from hpazoo.resizing import network_shape, resize_plane, resize_planes
+
+__all__ = [
+    "TRAINING_PIXEL",
+    "TRAINING_SIDE",
+    "field_statistics",
+    "network_shape",
+    "resize_plane",
+    "resize_planes",
+    "training_scale",
+]
 
 TRAINING_SIDE = 2048
 """Longer side in px of the fields that the 2018 networks were trained on ..."""
 
 TRAINING_PIXEL = 0.08
 """... and the size of one of their pixels in µm."""
-
-
-def network_shape(shape: tuple[int, int], side: int) -> tuple[int, int]:
-    """(height, width) with the same aspect and `side` as the longer one; the shorter is rounded."""
-    longer = max(shape)
-    height, width = (max(1, (2 * side * n + longer) // (2 * longer)) for n in shape)
-    return height, width
 
 
 def training_scale(field: Field, size: Input) -> float:
@@ -30,20 +33,6 @@ def training_scale(field: Field, size: Input) -> float:
     if field.pixel_size is None:
         return size.size / max(field.shape)
     return size.size / TRAINING_SIDE * (field.pixel_size / TRAINING_PIXEL)
-
-
-def resize_plane(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """(H, W) or (H, W, C) uint8 -> (h, w[, C]), the way the 2018 teams resized: OpenCV's bilinear.
-
-    A channel comes out the same, alone or with others beside it.
-    """
-    resized: np.ndarray = cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return resized
-
-
-def resize_planes(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Channels (C, H, W) uint8 -> (C, h, w), each by `resize_plane`."""
-    return np.stack([resize_plane(plane, shape) for plane in pixels])
 
 
 def field_statistics(pixels: np.ndarray, size: Input) -> np.ndarray | None:

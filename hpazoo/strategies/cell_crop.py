@@ -1,26 +1,23 @@
-"""Each cell's box, resized to one size: the 2021 winner's way and the usual baseline."""
+"""Each cell's box in a square: the 2021 winner's way and the usual baseline."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-import cv2
 import numpy as np
 
+from hpazoo.cropping import Ground, ground_of, ground_side, in_the_middle, padded, stretched
+from hpazoo.errors import FieldError
 from hpazoo.fields import Field, Input, View, as_uint8
 from hpazoo.geometry import cells_of
 from hpazoo.parameters import Range
 from hpazoo.strategies import strategies
-from hpazoo.strategies._resize import (
-    field_statistics,
-    network_shape,
-    resize_plane,
-    resize_planes,
-)
+from hpazoo.strategies._resize import field_statistics, training_scale
 
-MARGIN_SIDE = 512
-"""Longer side of a field in px at which `margin` counts, and the winner's for crops of 128 px."""
+_FEWEST = 8
+"""Pixels of a field across a square at the scale of training; fewer are a wrong pixel size."""
 
 
 @strategies.register
@@ -30,11 +27,18 @@ class CellCrop:
     As the winner of 2021: the field is first resized so that its longer side is 512 px (masks to
     the nearest pixel), the box is that of the cell's largest connected part, the margin ends at
     the border of the field, all that is not the cell is set to zero, and the crop is stretched to
-    128 x 128. For inputs above 128 px a field of 512 would hold less than the network takes in:
-    then it is resized to four times the input, at most to its own size, and the margin grows along.
-    A cell that is lost among the resized masks is shown as its box.
+    128 x 128. For crops above 128 px a field of 512 would hold less than they show: then it is
+    resized to four times their side, at most to its own size, and the margin grows along. A cell
+    that is lost among the resized masks is shown as its box.
 
-    Source: B. Dai, single-cell Inception v3 (zenodo 6539073) and its published inference code.
+    With `fit: native` nothing is fitted: what is cut out of the field itself is resized so that a
+    µm has as many pixels as in training, as `gridify` does it (where the pixel size is not known,
+    as whole fields are resized), and lies in the middle of a square of zeros. Of what is larger
+    than the square, its middle is shown. The same network then sees cells at the resolution that it
+    knows, without what lies around them.
+
+    Source: B. Dai, single-cell Inception v3 (zenodo 6539073) and its published inference code;
+    `pad`, `native` and `size` are this project's.
 
     Parameters
     ----------
@@ -43,7 +47,11 @@ class CellCrop:
     others
         Whether all that is not the cell is set to zero or kept.
     fit
-        `stretch` to a square, or keep the aspect and `pad` with zeros on both sides.
+        `stretch` to a square; keep the aspect and `pad` with zeros on both sides; or show the cell
+        at the scale of training, whatever its size (`native`).
+    size
+        Side of the square in pixels; null: the network's input size. Networks that pool over the
+        whole map take any that is not too small for them.
     """
 
     needs: tuple[str, ...] = ()
@@ -55,74 +63,56 @@ class CellCrop:
         *,
         margin: Annotated[int, Range(ge=0)] = 20,
         others: Literal["zero", "keep"] = "zero",
-        fit: Literal["stretch", "pad"] = "stretch",
+        fit: Literal["stretch", "pad", "native"] = "stretch",
+        size: Annotated[int, Range(ge=1, le=16384)] | None = None,
     ) -> None:
         self.margin = margin
         self.others = others
         self.fit = fit
+        self.size = size
 
     def views(self, field: Field, masks: np.ndarray, size: Input) -> Iterator[View]:
-        """One view (4, size, size) per cell."""
+        """One view (4, s, s) per cell, s = `size` or the network's input size.
+
+        With `fit: native` FieldError when the square would show fewer than 8 px of the field, which
+        a wrong pixel size must have led to.
+        """
         cells = cells_of(masks)
         if not len(cells):
             return
         pixels = as_uint8(field.pixels)
         statistics = field_statistics(pixels, size)
-        side = max(MARGIN_SIDE, min(4 * size.size, max(field.shape)))
-        shape = network_shape(field.shape, side)
-        small = resize_planes(pixels, shape)
-        labels = _nearest(masks, shape)
-        found = cells_of(labels)
-        boxes = dict(zip(found.ids.tolist(), found.boxes.tolist(), strict=True))
-        margin = round(self.margin * side / MARGIN_SIDE)
-        for cell, full_box in zip(cells.ids.tolist(), cells.boxes.tolist(), strict=True):
-            there = boxes.get(cell)
-            if there:
-                box = _largest_part(labels, cell, there)
-            else:
-                box = _scaled(full_box, field.shape, shape)
-            y0, x0, y1, x1 = box
-            top, left = max(y0 - margin, 0), max(x0 - margin, 0)
-            window = slice(top, y1 + margin), slice(left, x1 + margin)
-            crop = small[:, *window]
-            if self.others == "zero":
-                own = labels[window] == cell
-                if not there:
-                    own[y0 - top : y1 - top, x0 - left : x1 - left] = True
-                crop = crop * own
-            yield View(self._fitted(crop, size.size), np.array([cell]), None, statistics)
+        side = size.size if self.size is None else self.size
+        at = None if self.fit == "native" else ground_side(field.shape, side)
+        ground = ground_of(pixels, masks, cells, self.margin, at)
+        scale = training_scale(field, size)
+        if self.fit == "native":
+            _check_scale(field, side, scale)
+        for cell in cells.ids.tolist():
+            shown = self._shown(ground, cell, side, scale)
+            yield View(shown, np.array([cell]), None, statistics)
 
-    def _fitted(self, crop: np.ndarray, side: int) -> np.ndarray:
+    def _shown(self, ground: Ground, cell: int, side: int, scale: float) -> np.ndarray:
+        """Square (4, side, side) of a cell; `scale` is that of training."""
         if self.fit == "stretch":
-            return resize_planes(crop, (side, side))
-        height, width = network_shape(crop.shape[1:], side)
-        top, left = (side - height) // 2, (side - width) // 2
-        square = np.zeros((len(crop), side, side), np.uint8)
-        for source, target in zip(crop, square, strict=True):
-            target[top : top + height, left : left + width] = resize_plane(source, (height, width))
-        return square
+            return stretched(ground.cut(cell, self.others), side)
+        if self.fit == "pad":
+            return padded(ground.cut(cell, self.others), side)
+        # Cut before it is resized, so that no large cell takes more memory than its square.
+        crop = ground.cut(cell, self.others, _seen(side, scale))
+        height, width = (min(side, max(1, round(n * scale))) for n in crop.shape[1:])
+        return in_the_middle(crop, (height, width), side)
 
 
-def _nearest(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Label image at another size, by OpenCV's nearest rule, for ids of any integer type."""
-    rows, columns = (np.arange(n) * full // n for n, full in zip(shape, labels.shape, strict=True))
-    picked: np.ndarray = labels[rows[:, None], columns]
-    return picked
+def _seen(side: int, scale: float) -> int:
+    """Pixels of a field that fill `side` px at a scale, rounded up."""
+    return max(1, math.ceil(side / scale))
 
 
-def _largest_part(labels: np.ndarray, cell: int, box: list[int]) -> list[int]:
-    """Box of the largest 8-connected part of a cell that lies in `box`."""
-    y0, x0, y1, x1 = box
-    inside = (labels[y0:y1, x0:x1] == cell).astype(np.uint8)
-    parts, _, stats, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
-    if parts == 2:  # the background and one part
-        return box
-    left, top, width, height, _ = stats[1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])].tolist()
-    return [y0 + top, x0 + left, y0 + top + height, x0 + left + width]
-
-
-def _scaled(box: list[int], full: tuple[int, int], shape: tuple[int, int]) -> list[int]:
-    """Box in another resolution, rounded outward."""
-    y0, x0, y1, x1 = box
-    (height, width), (h, w) = full, shape
-    return [y0 * h // height, x0 * w // width, -(-y1 * h // height), -(-x1 * w // width)]
+def _check_scale(field: Field, side: int, scale: float) -> None:
+    if field.pixel_size is not None and _seen(side, scale) < _FEWEST:
+        raise FieldError(
+            f"{field.id}: at the scale of training, cell-crop's square of {side} px would show "
+            f"{_seen(side, scale)} px of a field whose pixels are said to be of "
+            f"{field.pixel_size:g} µm; check the pixel size, or choose a larger 'size'"
+        )

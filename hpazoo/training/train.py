@@ -28,6 +28,9 @@ from hpazoo.training.steps import share_of
 
 Json = dict[str, Any]
 
+_PASSED = "passed.txt"
+"""Left by a batch that was tried, with what was tried."""
+
 
 @dataclass(frozen=True)
 class Start:
@@ -136,9 +139,10 @@ class Trainer:
         place, how = job.place.with_name("check"), self.how._replace(processes=1)._asdict()
         name = f"model '{model.name}'"
         job = replace(job, folder=str(place), name=name, recipe=recipe, how=how)
-        passed = place / "passed.txt"
+        passed = place / _PASSED
         key = f"{job.key} {recipe['batch_size']} {self.how.device}"
-        if passed.is_file() and passed.read_text(encoding="utf-8") == key:
+        before = [place, *([self.reuse / "models" / model.name / "check"] if self.reuse else [])]
+        if any(_says(folder / _PASSED, key) for folder in before):
             return
         self.say(f"model '{model.name}': trying one batch")
         job.write(None)
@@ -224,6 +228,10 @@ class Trainer:
             if path.exists():
                 path.replace(old / path.name)
         self.say(f"{job.name}: what was made from something else lies in {old} now")
+
+
+def _says(file: Path, key: str) -> bool:
+    return file.is_file() and file.read_text(encoding="utf-8") == key
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from hpazoo.errors import HpazooError
 from hpazoo.registry import Registry
 
 if TYPE_CHECKING:
@@ -17,11 +18,19 @@ if TYPE_CHECKING:
 writers = Registry("writers")
 
 
+def no_pixels() -> np.ndarray:
+    """What a result without its field's images says when it is asked for them."""
+    raise HpazooError("these results come without the images of their fields")
+
+
 @dataclass(frozen=True)
 class FieldResult:
     """All that is known of one field at the end: its cells and, row for row, their `probabilities`
-    (N, classes) float32. `masks()` reads the label image (H, W) anew at each call. `embeddings` are
-    there for writers that need them: member -> ids (n,) int64 and vectors (n, d) float32.
+    (N, classes) float32. `masks()` reads the label image (H, W) anew at each call, and `pixels()`
+    the field itself, (4, H, W) uint8 or uint16 in the order of `hpazoo.fields.CHANNELS`; it raises
+    HpazooError where the images are not there any more, or are not those that were predicted.
+    `embeddings` are there for writers that need them: member -> ids (n,) int64 and vectors (n, d)
+    float32.
     """
 
     id: str
@@ -34,6 +43,7 @@ class FieldResult:
     probabilities: np.ndarray
     masks: Callable[[], np.ndarray]
     embeddings: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    pixels: Callable[[], np.ndarray] = no_pixels
 
 
 class Writer(Protocol):

@@ -20,8 +20,8 @@ def longer_side(field, size, options):
     return tuple(max(1, int(np.floor(n * scale + 0.5))) for n in field.shape)
 
 
-def input_square(field, size, options):
-    return size.size, size.size
+def own_square(field, size, options):
+    return (options.get("size", size.size),) * 2
 
 
 def scaled(option, default, times):
@@ -36,7 +36,7 @@ def scaled(option, default, times):
 
 
 PROMISED = {
-    "cell-crop": input_square,
+    "cell-crop": own_square,
     "gap-mask": longer_side,
     "gridify": scaled("crop", 512, 2),
     "gridify-paste": scaled("template", 2048, 1),
@@ -48,6 +48,9 @@ OPTIONS = [
     *({"type": name} for name in built_in(strategies)),
     {"type": "cell-crop", "margin": 0, "others": "keep", "fit": "pad"},
     {"type": "cell-crop", "margin": 1000},
+    {"type": "cell-crop", "fit": "native"},
+    {"type": "cell-crop", "fit": "native", "others": "keep", "size": 41},
+    {"type": "cell-crop", "size": 200},
     {"type": "gap-mask", "over": "grid", "align": "receptive-field"},
     {"type": "gridify", "crop": 16, "background": "zero"},
     {"type": "gridify", "crop": 40, "snap": 8},

@@ -97,7 +97,7 @@ def parts(page: str, tmp_path: Path) -> Path:
     (tmp_path / "train.csv").write_text("\n".join(["ID,Label,day", *days, ""]), encoding="utf-8")
     (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")
     (tmp_path / "check.py").write_text(code + CHECK, encoding="utf-8")
-    truth = "ID,Label\nsynthetic_1_A1_1,0|3\nsynthetic_1_A1_2,18\n"
+    truth = "ID,Label\nsynthetic_0-1_A1_1,0|3\nsynthetic_0-1_A1_2,18\n"
     (tmp_path / "truth.csv").write_text(truth, encoding="utf-8")
     return tmp_path
 

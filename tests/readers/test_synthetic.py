@@ -42,8 +42,9 @@ def test_same_seed_same_bytes_other_seed_other_bytes():
         Synthetic(HERE, fields=1, size=256, seed=1),
     )
     (name,) = few.ids()
-    assert name == "synthetic_1_A1_1"
-    first, same, another = few.read(name), many.read(name), other.read(name)
+    assert name == "synthetic_0-1_A1_1"
+    first, same = few.read(name), many.read(name)
+    another = other.read("synthetic_1-1_A1_1")
     assert first.pixels.tobytes() == same.pixels.tobytes()
     assert first.masks.tobytes() == same.masks.tobytes()
     assert (first.truth, first.sha256) == (same.truth, same.sha256)
@@ -127,7 +128,7 @@ def test_nuclei_lie_in_cells(drawn):
 def test_structures_end_with_their_cell(name):
     """A location changes the light of its cell, and of no pixel of another."""
     reader = Synthetic(HERE, fields=4, seed=5)
-    place = reader._place("synthetic_1_A2_2")
+    place = reader._place("synthetic_5-1_A2_2")
     scene = reader._scene(place)
     # The largest cell that divides, or does not, with its neighbours' proteins off.
     which = max(
@@ -149,7 +150,7 @@ def test_structures_end_with_their_cell(name):
 
 
 def test_size_keeps_the_scene():
-    name = "synthetic_2_A3_1"
+    name = "synthetic_0-2_A3_1"
     small, middle, large = (
         Synthetic(HERE, fields=40, size=size).read(name) for size in (128, 256, 512)
     )
@@ -221,7 +222,7 @@ def test_twins_share_labels():
         assert len({table.columns["well"][row] for row in rows}) == 3
         assert len({table.named(row) for row in rows}) == 1
     assert len({table.named(rows[0]) for rows in by.values()}) > 12
-    one, twin, other = (f"synthetic_{plate}_A1_1" for plate in (1, 3, 4))
+    one, twin, other = (f"synthetic_{reader.seed}-{plate}_A1_1" for plate in (1, 3, 4))
     shares = [next(reader.truth([name])).penetrance for name in (one, twin, other)]
     assert shares[0] == shares[1] != shares[2]
     fields = [reader.read(name) for name in (one, twin)]
@@ -266,7 +267,7 @@ def test_plates_have_their_own_look():
     plates = 6
     reader = Synthetic(HERE, fields=24 * plates, size=256)
     names = [
-        f"synthetic_{plate + 1}_{row}{n}_1"
+        f"synthetic_0-{plate + 1}_{row}{n}_1"
         for plate in range(plates)
         for row in "AB"
         for n in range(1, 5)
@@ -324,7 +325,11 @@ def test_size_and_place_do_not_give_labels_away():
 
 
 @pytest.mark.parametrize(
-    "name", ["synthetic_9_A1_1", "synthetic_0_A1_1", "synthetic_1_A1_3", "synthetic_1_A1_1\n", ""]
+    "name",
+    [
+        *("synthetic_0-9_A1_1", "synthetic_0-0_A1_1", "synthetic_0-1_A1_3", "synthetic_0-1_A1_1\n"),
+        *("synthetic_1-1_A1_1", "synthetic_1_A1_1", ""),
+    ],
 )
 def test_unknown_field(name):
     with pytest.raises(FieldError, match="no drawn field"):

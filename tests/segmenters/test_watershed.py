@@ -107,7 +107,7 @@ def test_outlines_hang_together(name):
 
 def test_same_cells_at_another_size():
     """Thresholds are physical: the same scene at half the resolution has the same cells."""
-    field = Synthetic(HERE, fields=1, size=1024).read("synthetic_1_A1_1")
+    field = Synthetic(HERE, fields=1, size=1024).read("synthetic_0-1_A1_1")
     half = Field("half", field.pixels[:, ::2, ::2].copy(), field.pixel_size * 2)
     large = Watershed(HERE).segment(field)
     small = Watershed(HERE).segment(half)
@@ -117,7 +117,7 @@ def test_same_cells_at_another_size():
 
 
 def test_assumed_pixel_size_is_that_of_an_atlas_field():
-    field = Synthetic(HERE, fields=1, size=512).read("synthetic_1_A1_1")
+    field = Synthetic(HERE, fields=1, size=512).read("synthetic_0-1_A1_1")
     unknown = Field("unknown", field.pixels)
     assert np.array_equal(Watershed(HERE).segment(field), Watershed(HERE).segment(unknown))
 
@@ -136,7 +136,7 @@ def test_flat_fields_have_no_cells(dtype, shape, level):
 @pytest.mark.parametrize("channel", [0, 2, 3])
 @pytest.mark.parametrize("value", [0, 255])
 def test_a_lost_channel_does_no_harm(channel, value):
-    field = Synthetic(HERE, fields=1, size=512).read("synthetic_1_A1_1")
+    field = Synthetic(HERE, fields=1, size=512).read("synthetic_0-1_A1_1")
     pixels = field.pixels.copy()
     pixels[channel] = value
     labels = Watershed(HERE).segment(Field("lost", pixels, field.pixel_size))
@@ -266,7 +266,7 @@ def test_growth_on_blocks_is_nearly_the_same(block):
 
 
 def test_levels_and_sizes_matter():
-    field = Synthetic(HERE, fields=1, size=512).read("synthetic_1_A1_1")
+    field = Synthetic(HERE, fields=1, size=512).read("synthetic_0-1_A1_1")
     plain = Watershed(HERE).segment(field)
     assert not Watershed(HERE, min_nucleus=1e4).segment(field).any()
     assert not Watershed(HERE, min_cell=1e6).segment(field).any()
@@ -275,7 +275,7 @@ def test_levels_and_sizes_matter():
 
 
 def test_ids_run_from_the_top_down():
-    field = Synthetic(HERE, fields=1, size=512).read("synthetic_1_A1_1")
+    field = Synthetic(HERE, fields=1, size=512).read("synthetic_0-1_A1_1")
     boxes = cells_of(Watershed(HERE).segment(field)).boxes
     assert boxes[:, 0].tolist() == sorted(boxes[:, 0].tolist())
 

@@ -106,7 +106,9 @@ def test_changed_specs(tmp_path: Path, text: str, edits: list[Any]) -> None:
 @settings(max_examples=300, **QUICK)
 @given(
     st.sampled_from(SPECS),
-    st.sampled_from(["", "members", "models", "images", "outputs", "name", "lock", "masks"]),
+    st.sampled_from(
+        ["", "members", "models", "images", "outputs", "name", "lock", "masks", "study"]
+    ),
     st.lists(st.sampled_from(["0", "²", "x", "", "type", "size", "9" * 30, "input"]), max_size=3),
     st.lists(st.sampled_from(ODD), max_size=3),
 )

@@ -29,9 +29,15 @@ _CHUNK = 1 << 20
 def add(card: Card, path: Path, fold: int | None = None) -> Path:
     """Copy a file into the cache as that of a card, and say where it is now.
 
-    UsageError if it is not said of which fold it is; CheckpointError if it is not the file that the
-    card means: another digest than the published one, or than that of an earlier file.
+    UsageError if it is not said of which fold it is, or if the card's own file comes with hpazoo;
+    CheckpointError if it is not the file that the card means: another digest than the published
+    one, or than that of an earlier file.
     """
+    if card.is_shipped:
+        raise UsageError(
+            f"the file of card '{card.name}' comes with hpazoo, and no other takes its place; give "
+            "the path of yours in the spec"
+        )
     file = _meant(card, fold)
     place = place_of(card, file)
     _check(path)

@@ -10,6 +10,7 @@ from hpazoo.checkpoints import open_file, sha256
 from hpazoo.checkpoints.cache.connection import SourceError
 from hpazoo.checkpoints.cache.locks import locked
 from hpazoo.checkpoints.cache.store import (
+    REINSTALL,
     expected_digest,
     fold_name,
     install,
@@ -160,6 +161,8 @@ def _from_source(
 
 
 def _not_offered(card: Card, lost: Collection[str]) -> str:
+    if card.is_shipped:
+        return "\n".join([f"files of card '{card.name}' are wrong:", *lost, REINSTALL])
     where = f" ({card.thread})" if card.thread else ""
     fold = " --fold K" if len(card.files) > 1 else ""
     return "\n".join(

@@ -4,6 +4,8 @@ A file with a published digest must have it. One without is recorded when it fir
 fetching or by hand, and checked against its record ever after. Reading takes no lock and writes
 nothing, so a cache may be read-only. Files are hashed every time: at 1 GB a second that is not
 worth a memory of what was checked, which could be wrong.
+
+Files of a few cards come with hpazoo: they lie beside their cards, and are verified as others are.
 """
 
 from __future__ import annotations
@@ -17,8 +19,10 @@ from hpazoo.checkpoints import sha256
 from hpazoo.checkpoints.cache.records import Record, read_record, record_path, trusted, write_record
 from hpazoo.checkpoints.cards import Card, CardFile, card_names, find_card
 from hpazoo.errors import CheckpointError, HpazooError
+from hpazoo.paths import data_folder
 
 BY_HAND = "added by hand"
+REINSTALL = "this file comes with hpazoo: install hpazoo again"
 _VARIABLE = "HPAZOO_CACHE"
 
 
@@ -36,11 +40,13 @@ def cache_folder() -> Path:
 
 def place_of(card: Card, file: CardFile) -> Path:
     """Where a file of a card lies, or would."""
+    if card.is_shipped:
+        return data_folder("registry") / file.name
     return cache_folder() / card.name / file.name
 
 
 def is_there(card: Card, file: CardFile) -> bool:
-    """Whether a file is in the cache, whatever it holds."""
+    """Whether a file is in the cache, or came with hpazoo, whatever it holds."""
     return place_of(card, file).is_file()
 
 
@@ -53,11 +59,13 @@ def expected_digest(card: Card, file: CardFile) -> tuple[str, str] | None:
 
 
 def problem_of(card: Card, file: CardFile) -> str | None:
-    """What is wrong with a file in the cache; None if it is there and what it should be."""
+    """What is wrong with a file of a card; None if it is there and what it should be."""
     path = place_of(card, file)
     try:
         if path.is_dir():
             return f"{path} is a folder"
+        if not path.exists() and card.is_shipped:
+            return f"{path} is missing"
         if not path.exists():
             return f"{fold_name(file)} is not in the cache {cache_folder()}"
     except OSError as error:
@@ -137,6 +145,9 @@ def _message(card: Card, problems: list[tuple[CardFile, str]]) -> str:
 
 
 def _cures(card: Card, problems: list[tuple[CardFile, str]]) -> Iterator[str]:
+    if card.is_shipped:
+        yield REINSTALL
+        return
     if any(file.sources for file, _ in problems):
         yield f"to fetch it: hpazoo checkpoints fetch {card.name}"
     if any(not file.sources for file, _ in problems):

@@ -1,0 +1,72 @@
+"""Differences of scores, and their intervals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpazoo.classes import class_list
+from hpazoo.evaluation.paired import Drawn, drawn, group_weights, interval_of, judge, mean_of
+from hpazoo.metrics import Judged
+
+CLASSES = class_list("hpa-2021")
+
+
+def fields(noise: float, seed: int = 0, count: int = 60) -> list[Judged]:
+    """Fields of four cells, of which the answers know as much as the noise leaves."""
+    found = []
+    for number in range(count):
+        rng = np.random.default_rng([1, number])
+        truth = rng.random((4, len(CLASSES))) < 0.3
+        said = truth + noise * np.random.default_rng([2, seed, number]).normal(size=truth.shape)
+        found.append(Judged(f"f{number:03}", said, truth, np.eye(4), np.eye(4)))
+    return found
+
+
+def test_groups_are_drawn_whole() -> None:
+    groups = ["a", "b", "a", "c", "b", "d"]
+    weights = group_weights(groups, 200, 3)
+    assert weights.shape == (200, 6)
+    assert np.array_equal(weights[:, 0], weights[:, 2])
+    assert np.array_equal(weights[:, 1], weights[:, 4])
+    assert (weights[:, [0, 1, 3, 5]].sum(axis=1) == 4).all()  # as many groups as there are
+    assert np.array_equal(weights, group_weights(groups, 200, 3))
+    assert not np.array_equal(weights, group_weights(groups, 200, 4))
+    assert group_weights(groups, 0, 3).shape == (0, 6)
+
+
+def test_pairs_are_surer_than_their_parts() -> None:
+    """Two noisy readings of the same answers: what they share has no part in the difference."""
+    weights = group_weights([one.field for one in fields(0)], 400, 0)
+    better, worse = (drawn(judge(fields(n), "cell-map", CLASSES, Path()), weights) for n in (1, 1.1))
+    difference = better - worse
+    assert difference.value == pytest.approx(better.value - worse.value)
+    low, high = difference.interval
+    assert low <= difference.value <= high
+    assert high - low < 0.5 * (better.interval[1] - better.interval[0])
+    assert low > 0
+
+
+def test_an_interval_covers_as_often_as_it_says() -> None:
+    """Of means of normal numbers, whose spread is known."""
+    rng = np.random.default_rng(0)
+    inside = 0
+    for number in range(300):
+        sample = rng.normal(size=80)
+        weights = group_weights([str(n) for n in range(80)], 300, number)
+        low, high = interval_of(float(sample.mean()), weights @ sample / 80)
+        inside += low <= 0 <= high
+    assert 0.9 <= inside / 300 <= 0.98
+
+
+def test_repeats_are_averaged_round_by_round() -> None:
+    classes = np.array([0.2, np.nan])
+    one = Drawn(0.2, classes, np.array([0.1, 0.2, 0.3]))
+    two = Drawn(0.4, np.array([0.6, 0.2]), np.array([0.5, 0.4, 0.3]))
+    mean = mean_of([one, two])
+    assert mean.value == pytest.approx(0.3)
+    assert np.allclose(mean.draws, [0.3, 0.3, 0.3])
+    assert np.allclose(mean.values, [0.4, 0.2])
+    assert Drawn(0.2, classes, np.zeros(0)).interval == pytest.approx((np.nan, np.nan), nan_ok=True)
