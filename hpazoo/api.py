@@ -68,7 +68,7 @@ def run(
     """
     from hpazoo.runner.run import run as run_spec
 
-    spec = _loaded(spec, images, settings)
+    spec = _loaded(spec, images, settings, study=False)
     options = Options(
         data=None if data is None else Path(data),
         device=device,
@@ -126,14 +126,17 @@ def study(
     return study_spec(spec, folder, options, first=first, quiet=quiet)
 
 
-def _loaded(spec: Spec | str | Path, images: str | Path | None, settings: Sequence[str]) -> Spec:
-    """The spec, with these changes."""
+def _loaded(
+    spec: Spec | str | Path, images: str | Path | None, settings: Sequence[str], study: bool = True
+) -> Spec:
+    """The spec, with these changes; a run knows nothing of its study."""
     if not isinstance(spec, Spec):
-        return load(spec, settings=settings, images=None if images is None else str(images))
+        folder_of = None if images is None else str(images)
+        return load(spec, settings=settings, images=folder_of, study=study)
     if not settings and images is None:
         return spec
     folder = spec.images if images is None else str(images)
-    return load(spec.path, settings=[*spec.settings, *settings], images=folder)
+    return load(spec.path, settings=[*spec.settings, *settings], images=folder, study=study)
 
 
 def __getattr__(name: str) -> Any:

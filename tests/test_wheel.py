@@ -37,6 +37,7 @@ def test_files(wheel: Path, root: Path) -> None:
         ("registry", "*.yaml"),
         ("registry", "*.json"),
         ("registry", "*.bin"),
+        ("registry", "*.safetensors"),
     ):
         expected |= {f"hpazoo/data/{folder}/{path.name}" for path in (root / folder).glob(pattern)}
     assert names == expected
@@ -50,10 +51,14 @@ def test_runs_without_the_checkout(wheel: Path, tmp_path: Path) -> None:
         f"import sys; sys.path.insert(0, {str(site)!r})\n"
         "import hpazoo; from hpazoo.cli import main\n"
         f"assert hpazoo.__file__.startswith({str(site)!r})\n"
-        "main(['validate', 'quickstart', 'hpa2021-6th'])"
+        "from hpazoo.checkpoints.cache.store import local_files\n"
+        "from hpazoo.checkpoints.cards import find_card\n"
+        "(weights,) = local_files(find_card('drawn-small-resnet'))\n"
+        f"assert str(weights).startswith({str(site)!r})\n"
+        "main(['validate', 'quickstart', 'drawn-cells', 'hpa2021-6th'])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("fine") == 2
+    assert done.stdout.count("fine") == 3

@@ -76,7 +76,7 @@ def command(
     from hpazoo.spec import load
 
     stage = check_stage(until) if until else LAST
-    loaded = load(spec, settings=settings, images=images)
+    loaded = load(spec, settings=settings, images=images, study=False)
     for warning in loaded.warnings:
         click.echo(warning.as_text(), err=True)
     how = Options(

@@ -50,4 +50,8 @@ LABELLING = ("labels", "labels_in", "exclude", "label_noise", "label_errors")
 
 def without_labels(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration of a reader without what is of no effect on its pixels."""
-    return {key: value for key, value in config.items() if key not in LABELLING}
+    return {
+        key: without_labels(value) if isinstance(value, dict) and "type" in value else value
+        for key, value in config.items()
+        if key not in LABELLING
+    }

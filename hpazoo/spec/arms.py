@@ -128,11 +128,12 @@ class Arms:
             if key in entry:
                 place = self.document.key_place((*path, key))
                 yield Problem(f"a comparison with 'optimism' takes no '{key}'", place, "remove it")
-        if not isinstance(entry["against"], str):
+        if isinstance(entry["against"], list):
             place = self.document.place((*path, "against"))
-            yield Problem("'against' is one variant where 'optimism' is", place)
+            yield Problem("'against' is one variant, or a number, where 'optimism' is", place)
             return
-        for key in ("optimism", "against"):
+        sides = ("optimism", "against") if isinstance(entry["against"], str) else ("optimism",)
+        for key in sides:
             place = self.document.place((*path, key))
             if not self.is_variant(entry[key]):
                 yield _unknown("variant", entry[key], [AS_WRITTEN, *self.variants], place)
@@ -148,6 +149,11 @@ class Arms:
             "arm": ("variant", variant),
             "against": ("against_variant", entry.get("against_variant", variant) or AS_WRITTEN),
         }
+        if not isinstance(entry["against"], str | list):
+            if "against_variant" in entry:
+                place = self.document.key_place((*path, "against_variant"))
+                yield Problem("a number is of no variant", place, "remove it")
+            del sides["against"]
         said = []
         for side, (key, name) in sides.items():
             arms = [entry[side]] if isinstance(entry[side], str) else entry[side]
@@ -162,7 +168,7 @@ class Arms:
                 yield from self.arm(arm, where, name, several=len(arms) > 1)
             if len(arms) > 1:
                 yield from self.choice((*path, side), name)
-        if said[0] == said[1]:
+        if len(said) == 2 and said[0] == said[1]:
             yield self.itself(path)
 
     def choice(self, path: Path, variant: str) -> Iterator[Problem]:

@@ -49,13 +49,15 @@ class Comparison:
     arm: tuple[str, ...]
     """Empty with `optimism`."""
     against: tuple[str, ...]
-    """Empty with `optimism`."""
+    """Empty with `optimism`, and with a `number`."""
     variant: str | None
     """None: the spec as it is written."""
     against_variant: str | None
     optimism: bool
     refuted: str
     """What would refute it, in words; may be empty."""
+    number: float | None = None
+    """What the score is compared with, where that is no score."""
 
 
 @dataclass(frozen=True)
@@ -197,15 +199,19 @@ def variant_name(spec: str, variant: str) -> str:
 def _comparison(entry: Json) -> Comparison:
     optimism = "optimism" in entry
     variant = entry["optimism"] if optimism else entry.get("variant")
-    against = entry["against"] if optimism else entry.get("against_variant", variant)
+    said = entry["against"]
+    number = None if isinstance(said, str | list) else float(said)
+    against: str | list[str] = said if number is None else []
+    there = against if optimism and number is None else entry.get("against_variant", variant)
     return Comparison(
         claim=entry["claim"],
         arm=() if optimism else _arms(entry["arm"]),
-        against=() if optimism else _arms(entry["against"]),
+        against=() if optimism else _arms(against),
         variant=None if variant == AS_WRITTEN else variant,
-        against_variant=None if against == AS_WRITTEN else against,
+        against_variant=None if there == AS_WRITTEN else there,
         optimism=optimism,
         refuted=entry.get("refuted", ""),
+        number=number,
     )
 
 

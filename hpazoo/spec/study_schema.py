@@ -98,7 +98,11 @@ def _comparison() -> Json:
             **arm,
             "description": "Member or blend, or 'NAME, CORRECTION'; of a list the best is taken.",
         },
-        "against": {**arm, "description": "The arm it is compared with; a variant for 'optimism'."},
+        "against": {
+            **arm,
+            "type": ["string", "array", "number"],
+            "description": "The arm it is compared with, or a number; a variant for 'optimism'.",
+        },
         "variant": {**variant, "description": "Where they are compared; default: as-written."},
         "against_variant": {**variant, "description": "That of 'against', if it is another."},
         "optimism": {

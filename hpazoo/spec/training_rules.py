@@ -11,6 +11,7 @@ from hpazoo.checkpoints.cards import card_names, find_card
 from hpazoo.checkpoints.imagenet import without_imagenet
 from hpazoo.errors import hint
 from hpazoo.recipe import IMAGENET, NO_START, Recipe
+from hpazoo.spec.catalog import Description
 from hpazoo.spec.problems import Problem
 from hpazoo.spec.shapes import Json, items, known, listing, looks_like_path, normal_form, split
 from hpazoo.spec.strict_yaml import Document, Path
@@ -49,9 +50,15 @@ def _labelled(document: Document, training: Json) -> Iterator[Problem]:
         place = document.place(("training", "images", index))
         if "labels" not in reader.gives:
             yield Problem(f"reader '{name}' gives no labels to learn from", place)
-        elif "labels" in reader.parameters and options.get("labels") is None:
+        elif _lacks_labels(reader, options):
             text = f"the images of '{name}' come without labels"
             yield Problem(text, place, "add 'labels: FILE', a table of ids and labels")
+
+
+def _lacks_labels(reader: Description, options: Json) -> bool:
+    """Whether a table of labels could have been given and was not; what is required is said so."""
+    takes = "labels" in reader.parameters and "labels" not in reader.required
+    return takes and options.get("labels") is None
 
 
 def _fits(document: Document, name: str, model: Json, path: Path) -> Iterator[Problem]:

@@ -48,27 +48,32 @@ class Finding:
         return "not confirmed"
 
 
-def findings(study: Study, runs: Runs, metric: str) -> list[Finding]:
-    """One for each comparison, by one metric."""
-    return [_finding(one, study, runs, metric) for one in study.comparisons]
+def findings(study: Study, runs: Runs) -> list[Finding]:
+    """One for each comparison, by the first metric of its variant."""
+    return [_finding(one, study, runs) for one in study.comparisons]
 
 
-def _finding(comparison: Comparison, study: Study, runs: Runs, metric: str) -> Finding:
+def _finding(comparison: Comparison, study: Study, runs: Runs) -> Finding:
     sides = []
     variants = comparison.variant or AS_WRITTEN, comparison.against_variant or AS_WRITTEN
     pairs: list[tuple[Drawn, Drawn]] = []
     for repeat in range(len(runs[AS_WRITTEN])):
         one, other = (runs[variant][repeat] for variant in variants)
         if comparison.optimism:
-            pairs.append((_optimism(one), _optimism(other)))
-            sides.append(variants)
-            continue
-        names = tuple(
-            _chosen(arms, study, runs, metric, repeat)
-            for arms in (comparison.arm, comparison.against)
-        )
-        sides.append((names[0], names[1]))
-        pairs.append((one.arms[metric][names[0]], other.arms[metric][names[1]]))
+            left, name = _optimism(one), variants[0]
+        else:
+            name = _chosen(comparison.arm, study, runs, repeat)
+            left = one.first[name]
+        if comparison.number is not None:
+            right, against = _constant(comparison.number, left), f"{comparison.number:g}"
+        elif comparison.optimism:
+            right, against = _optimism(other), variants[1]
+        else:
+            against = _chosen(comparison.against, study, runs, repeat)
+            right = other.first[against]
+            _check_metrics(one, other, variants)
+        sides.append((name, against))
+        pairs.append((left, right))
     each = [one - other for one, other in pairs]
     return Finding(
         comparison,
@@ -80,12 +85,26 @@ def _finding(comparison: Comparison, study: Study, runs: Runs, metric: str) -> F
     )
 
 
-def _chosen(arms: Sequence[str], study: Study, runs: Runs, metric: str, repeat: int) -> str:
+def _constant(number: float, like: Drawn) -> Drawn:
+    """A number as a score that is the same on every resample."""
+    return Drawn(number, np.full_like(like.values, number), np.full_like(like.draws, number))
+
+
+def _check_metrics(one: Scored, other: Scored, variants: tuple[str, str]) -> None:
+    """HpazooError where two variants score by different metrics."""
+    if one.metric != other.metric:
+        raise HpazooError(
+            f"variants '{variants[0]}' and '{variants[1]}' are compared, but the first of the "
+            f"metrics is {one.metric} in one and {other.metric} in the other"
+        )
+
+
+def _chosen(arms: Sequence[str], study: Study, runs: Runs, repeat: int) -> str:
     """The arm; of several the best on the images that are there to choose on."""
     if len(arms) == 1:
         return arms[0]
     assert study.choose_on is not None
-    scores = runs[study.choose_on][repeat].arms[metric]
+    scores = runs[study.choose_on][repeat].first
     missing = [arm for arm in arms if arm not in scores]
     if missing:
         near = did_you_mean(missing[0], scores)

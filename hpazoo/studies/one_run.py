@@ -55,6 +55,16 @@ class Scored:
     promised: Drawn | None = None
     fresh: Drawn | None = None
 
+    @property
+    def metric(self) -> str:
+        """The first metric, by which arms are compared."""
+        return next(iter(self.arms))
+
+    @property
+    def first(self) -> Mapping[str, Drawn]:
+        """Scores by the first metric."""
+        return self.arms[self.metric]
+
 
 def run_one(spec: Spec, study: Study, folder: Path, options: Options, quiet: bool) -> Scored:
     """Run a variant and score its arms.

@@ -20,12 +20,13 @@ _OF_VERDICT = {"confirmed": "#009e73", "not confirmed": "#777777", "refuted": "#
 _GREY = "#555555"
 
 
-def png(runs: Runs, found: Sequence[Finding], metric: str) -> bytes:
+def png(runs: Runs, found: Sequence[Finding]) -> bytes:
     """Left the scores of all arms as the spec is written, right every difference, as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    every = [run.arms[metric] for run in runs[AS_WRITTEN]]
+    metric = runs[AS_WRITTEN][0].metric
+    every = [run.first for run in runs[AS_WRITTEN]]
     scores = {arm: mean_of([one[arm] for one in every]) for arm in every[0] if arm != OWN}
     order = sorted(scores, key=lambda arm: scores[arm].value)
     rows = max(len(order), len(found), 4)

@@ -24,7 +24,7 @@ OWN_NAME = "the spec's own blend"
 
 
 def write(
-    folder: Path, spec: Spec, study: Study, runs: Runs, found: Sequence[Finding], metric: str
+    folder: Path, spec: Spec, study: Study, runs: Runs, found: Sequence[Finding]
 ) -> list[Path]:
     """All `FILES`, each whole or not at all."""
     paths = [folder / name for name in FILES]
@@ -32,9 +32,9 @@ def write(
     write_table(paths[1], _CLASSES, _classes(spec, runs))
     write_table(paths[2], _COMPARISONS, _comparisons(found))
     with replacing(paths[3]) as temporary:
-        temporary.write_text(page(spec, study, runs, found, metric), encoding="utf-8")
+        temporary.write_text(page(spec, study, runs, found), encoding="utf-8")
     with replacing(paths[4]) as temporary:
-        temporary.write_bytes(plot.png(runs, found, metric))
+        temporary.write_bytes(plot.png(runs, found))
     return paths
 
 
@@ -80,7 +80,7 @@ def _classes(spec: Spec, runs: Runs) -> Iterator[list[Any]]:
 
     names = class_list(spec.resolved["classes"]).names
     for variant, repeats in runs.items():
-        metric = next(iter(repeats[0].arms))
+        metric = repeats[0].metric
         positives = np.sum([run.positives for run in repeats], axis=0)
         for arm, score in pooled(runs, variant, metric).items():
             for index, name in enumerate(names):
@@ -103,7 +103,7 @@ def _comparisons(found: Sequence[Finding]) -> Iterator[list[Any]]:
         ]
 
 
-def page(spec: Spec, study: Study, runs: Runs, found: Sequence[Finding], metric: str) -> str:
+def page(spec: Spec, study: Study, runs: Runs, found: Sequence[Finding]) -> str:
     """The page, in Markdown: claims, then the scores of all arms."""
     first = runs[AS_WRITTEN][0]
     unit = f"groups of fields by '{study.group}'" if study.group else "fields"
@@ -111,8 +111,8 @@ def page(spec: Spec, study: Study, runs: Runs, found: Sequence[Finding], metric:
         f"# {spec.data.get('title', spec.name)}",
         "",
         f"hpazoo {hpazoo.__version__}, `hpazoo study {spec.path.name}`; {len(runs[AS_WRITTEN])} "
-        f"repeats, {first.fields} fields each. Differences are of {metric}, paired, in the mean "
-        f"over repeats; intervals hold 95 % of {study.rounds} resamples of {unit}.",
+        f"repeats, {first.fields} fields each. Differences are of {first.metric}, paired, in the "
+        f"mean over repeats; intervals hold 95 % of {study.rounds} resamples of {unit}.",
         "",
         "*Confirmed* and *refuted* ask that the whole interval and every repeat lie on one side.",
         "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hpazoo.runner.options import Options
 from hpazoo.screen import Screen
 from hpazoo.spec import Spec
 from hpazoo.spec.shapes import AS_WRITTEN
-from hpazoo.spec.study import study_of, variant_of
+from hpazoo.spec.study import Study, seeds_of, study_of, variant_of
 from hpazoo.studies.findings import Finding, Runs, findings
 from hpazoo.studies.one_run import Scored, run_one
 from hpazoo.studies.report import write
@@ -68,9 +69,12 @@ def study(
     folder = out or Path("runs") / f"{spec.name}-study"
     screen = Screen(quiet=quiet)
     names = (AS_WRITTEN, *asked.variants)
+    repeats = range(first, first + asked.repeats)
+    specs = {(repeat, name): variant_of(spec, name, repeat) for repeat in repeats for name in names}
+    _check_repeats(spec, asked, specs.values())
     runs: dict[str, list[Scored]] = {name: [] for name in names}
     total, number, begin = asked.repeats * len(names), 0, time.monotonic()
-    for repeat in range(first, first + asked.repeats):
+    for repeat in repeats:
         place = folder / f"repeat-{repeat}"
         for name in names:
             number += 1
@@ -82,12 +86,19 @@ def study(
                 cache=options.cache or folder / "cache",
                 reuse=None if name == AS_WRITTEN else place / AS_WRITTEN,
             )
-            changed = variant_of(spec, name, repeat)
-            runs[name].append(run_one(changed, asked, place / name, how, quiet))
-    metric = next(iter(runs[AS_WRITTEN][0].arms))
-    found = tuple(findings(asked, runs, metric))
-    files = write(folder, spec, asked, runs, found, metric)
+            runs[name].append(run_one(specs[repeat, name], asked, place / name, how, quiet))
+    found = tuple(findings(asked, runs))
+    files = write(folder, spec, asked, runs, found)
     return Studied(folder, runs, found, tuple(files))
+
+
+def _check_repeats(spec: Spec, asked: Study, specs: Iterable[Spec]) -> None:
+    """UsageError where repeats would all be one and the same."""
+    if asked.repeats > 1 and not any(list(seeds_of(one.resolved)) for one in specs):
+        raise UsageError(
+            f"{spec.path}: nothing that this spec draws or trains takes a seed, so that its "
+            f"{asked.repeats} repeats would be one and the same; give --set study.repeats=1"
+        )
 
 
 def _left(number: int, total: int, begin: float) -> str:

@@ -29,9 +29,11 @@ def results():
         probabilities = noise.random((count, len(CLASSES)), np.float32)
         cells = cells_of(masks)
         said = {"member": (cells.ids, noise.random((count, 6), np.float32))}
+        pixels = noise.integers(0, 256, (4, 40, 50), np.uint8)
         yield FieldResult(
-            name, 40, 50, None, "0" * 64, ("a, note",), cells, probabilities, masks.copy, said
-        )
+            name, 40, 50, None, "0" * 64, ("a, note",), cells, probabilities, masks.copy, said,
+            pixels.copy,
+        )  # fmt: skip
 
 
 def files_of(paths):

@@ -40,7 +40,8 @@ def test_groups_are_drawn_whole() -> None:
 def test_pairs_are_surer_than_their_parts() -> None:
     """Two noisy readings of the same answers: what they share has no part in the difference."""
     weights = group_weights([one.field for one in fields(0)], 400, 0)
-    better, worse = (drawn(judge(fields(n), "cell-map", CLASSES, Path()), weights) for n in (1, 1.1))
+    judged = (judge(fields(noise), "cell-map", CLASSES, Path()) for noise in (1, 1.1))
+    better, worse = (drawn(one, weights) for one in judged)
     difference = better - worse
     assert difference.value == pytest.approx(better.value - worse.value)
     low, high = difference.interval

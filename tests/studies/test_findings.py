@@ -56,7 +56,7 @@ def study(*comparisons: Comparison, choose_on: str | None = None) -> Study:
 )
 def test_verdicts(ones: tuple[float, ...], spread: float, verdict: str) -> None:
     runs = {"as-written": [scored(one=score(one, spread), other=score(0.5)) for one in ones]}
-    (found,) = findings(study(compared()), runs, "cell-map")
+    (found,) = findings(study(compared()), runs)
     assert found.verdict == verdict
     assert found.each == pytest.approx([one - 0.5 for one in ones])
     assert found.difference.value == pytest.approx(np.mean(ones) - 0.5)
@@ -68,12 +68,12 @@ def test_the_best_is_chosen_on_other_images() -> None:
     test = [scored(a=score(0.9), b=score(0.2), other=score(0.5)) for _ in range(2)]
     held = [scored(a=score(0.1), b=score(0.3)), scored(a=score(0.3), b=score(0.1))]
     one = compared(arm=("a", "b"))
-    (found,) = findings(study(one, choose_on="held"), {"as-written": test, "held": held}, "cell-map")
+    (found,) = findings(study(one, choose_on="held"), {"as-written": test, "held": held})
     assert found.sides == (("b", "other"), ("a", "other"))
     assert found.each == pytest.approx([-0.3, 0.4])
     held = [scored(a=score(0.1))] * 2
     with pytest.raises(HpazooError, match="variant 'held' has no arm 'b'"):
-        findings(study(one, choose_on="held"), {"as-written": test, "held": held}, "cell-map")
+        findings(study(one, choose_on="held"), {"as-written": test, "held": held})
 
 
 def test_optimism_is_promise_minus_fresh() -> None:
@@ -83,8 +83,17 @@ def test_optimism_is_promise_minus_fresh() -> None:
         "grouped": [scored(promised=0.6, fresh=0.55)] * 2,
     }
     one = compared(arm=(), against=(), variant="leaky", against_variant="grouped", optimism=True)
-    (found,) = findings(study(one), runs, "cell-map")
+    (found,) = findings(study(one), runs)
     assert found.difference.value == pytest.approx(0.25)
     assert (found.one, found.other) == pytest.approx((0.3, 0.05))
+    (found,) = findings(
+        study(compared(arm=("one",), against=(), number=0.4, optimism=False)),
+        {"as-written": [scored(one=score(0.5, 0.01))]},
+    )
+    assert (found.difference.value, found.verdict) == (pytest.approx(0.1), "confirmed")
+    assert found.sides == (("one", "0.4"),)
+    alone = compared(arm=(), against=(), variant="leaky", number=0.0, optimism=True)
+    (found,) = findings(study(alone), runs)
+    assert found.difference.value == pytest.approx(0.3)
     with pytest.raises(HpazooError, match="promised nothing"):
-        findings(study(compared(arm=(), against=(), optimism=True)), runs, "cell-map")
+        findings(study(compared(arm=(), against=(), optimism=True)), runs)
