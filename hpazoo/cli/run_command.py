@@ -190,10 +190,10 @@ def _scores(run: Run) -> Iterator[str]:
                 line += f" ({low:.3f} to {high:.3f})"
             if math.isfinite(score.chance):
                 line += f", by chance {score.chance:.3f}"
+            yield line + (f"  [{found.stamp}]" if found.stamp else "")
             alone = [f"{o.member} {o.value:.3f}" for o in found.beside if o.metric == score.name]
             if alone:
-                line += f"; alone: {', '.join(alone)}"
-            yield line + (f"  [{found.stamp}]" if found.stamp else "")
+                yield f"  alone: {', '.join(alone)}"
 
 
 def _named(path: Path) -> str:

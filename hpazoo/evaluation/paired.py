@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +78,11 @@ def drawn(judgement: Judgement, weights: np.ndarray) -> Drawn:
     values = judgement.values()
     found = np.array([class_mean(judgement.values(row)) for row in weights])
     return Drawn(class_mean(values), values, found)
+
+
+def unsaid(one: Judged) -> Judged:
+    """The field with one answer for all that was asked: what it gets is chance."""
+    return replace(one, scores=np.where(np.isnan(one.scores), np.nan, 0.5))
 
 
 def judge(fields: Sequence[Judged], metric: Config, classes: ClassList, data: Path) -> Judgement:

@@ -15,6 +15,7 @@ from hpazoo.evaluation.beside import Beside
 from hpazoo.evaluation.calibration import Calibration, calibrate
 from hpazoo.evaluation.chosen import Config, choose, fields_for, title
 from hpazoo.evaluation.intervals import class_mean, intervals
+from hpazoo.evaluation.paired import unsaid
 from hpazoo.metrics import Curve, Judged, Judgement, Metric, metrics
 from hpazoo.registry import split_config
 
@@ -211,10 +212,5 @@ def _score(
         positive_fields=positive,
         curves=tuple(judgement.curve(index) for index in range(len(classes))),
         notes=(*judgement.notes, *found.notes),
-        chance=class_mean(metric.judge([_unsaid(one) for one in fields]).values()),
+        chance=class_mean(metric.judge([unsaid(one) for one in fields]).values()),
     )
-
-
-def _unsaid(one: Judged) -> Judged:
-    """The field with one answer for all that was asked."""
-    return replace(one, scores=np.where(np.isnan(one.scores), np.nan, 0.5))

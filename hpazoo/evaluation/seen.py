@@ -38,7 +38,7 @@ def seen_by_weights(lock: Lock | None, fields: Sequence[str]) -> tuple[list[str]
     lines: list[str] = []
     data: dict[str, Any] = {}
     for model, (checkpoint, files) in lock.weights.items():
-        if checkpoint is None or not files:
+        if not files:
             continue  # random weights have seen nothing
         found = _Seen(lineages(checkpoint, [lock.data / file for file in files]), fields)
         lines += found.lines(model)

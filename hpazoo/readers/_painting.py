@@ -167,7 +167,7 @@ def _cell(
     spots, nucleoli = np.zeros((0, 2)), np.zeros(mask.shape, bool)
     if not outline.mitotic:
         deep = depth[core]
-        spots = places(rng, deep > 8 * unit, int(rng.integers(2, 5)), 17 * unit)
+        spots = places(rng, deep > 8 * unit, int(rng.integers(2, 5)), 19 * unit)
         nucleoli[core] = _ellipses(rng, spots, deep.shape, unit) & (deep > 2 * unit)
         spots += (core[1].start, core[0].start)
     return Cell(
@@ -202,7 +202,7 @@ def _core(centre: np.ndarray, reach: float, shape: tuple[int, ...]) -> tuple[sli
 def _ellipses(rng: Rng, spots: np.ndarray, shape: tuple[int, ...], unit: float) -> np.ndarray:
     """Where nucleoli are, bool, with their centres at points (k, 2)."""
     found = np.zeros(shape, np.uint8)
-    axes = (rng.uniform(5, 8.5, (len(spots), 2)) * (16 * unit)).astype(int).tolist()
+    axes = (rng.uniform(6, 9.5, (len(spots), 2)) * (16 * unit)).astype(int).tolist()
     turns = rng.uniform(0, 180, len(spots)).tolist()
     for spot, axis, turn in zip((spots * 16).astype(int).tolist(), axes, turns, strict=True):
         cv2.ellipse(found, spot, axis, turn, 0, 360, 1, -1, cv2.LINE_8, 4)

@@ -41,11 +41,11 @@ def fibrillar_center(cell: Cell, rng: Rng) -> np.ndarray:
     number = rng.integers(2, 4, count)
     turns = rng.uniform(0, 2 * np.pi, count)
     points = [
-        around(spot, turn + np.arange(k) * (2 * np.pi / k), 4 * cell.unit)
+        around(spot, turn + np.arange(k) * (2 * np.pi / k), 5 * cell.unit)
         for spot, turn, k in zip(cell.spots, turns.tolist(), number.tolist(), strict=True)
     ]
     centres = np.concatenate([*points, np.zeros((0, 2))])
-    spots = dots(cell.shape, centres, rng.uniform(2.6, 3.2, len(centres)) * cell.unit)
+    spots = dots(cell.shape, centres, rng.uniform(2.8, 3.4, len(centres)) * cell.unit)
     return np.where(cell.nucleus, np.maximum(spots, 0.06), 0)
 
 
@@ -163,8 +163,8 @@ def asters(cell: Cell, rng: Rng) -> np.ndarray:
 
 def centrosome(cell: Cell, rng: Rng) -> np.ndarray:
     turns = rng.uniform(0, np.pi) + np.array([0, np.pi])
-    pair = around(cell.centrosome, turns, 3.2 * cell.unit)
-    return dots(cell.shape, pair, [3.2 * cell.unit] * 2)
+    pair = around(cell.centrosome, turns, 4 * cell.unit)
+    return dots(cell.shape, pair, [4 * cell.unit] * 2)
 
 
 def plasma_membrane(cell: Cell, rng: Rng) -> np.ndarray:

@@ -30,7 +30,7 @@ from hpazoo.readers._hierarchy import (
 from hpazoo.readers._painting import Painted, paint
 from hpazoo.readers._scene import Scene, make_scene
 
-_VERSION = 3  # goes into stamps: raise it when the drawing changes
+_VERSION = 4  # goes into stamps: raise it when the drawing changes
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def decide(options: Options, locked: dict[str, Any]) -> Settings:
         device=device,
         workers=int(workers),
         threads=int(threads or max(1, cores() - workers)),
-        batch_size=int(chosen("batch_size") or (1 if device == "cpu" else 8)),
+        batch_size=int(chosen("batch_size") or (16 if device == "cpu" else 8)),
         precision=str(chosen("precision") or "32"),
         shard_size=locked.get("shard_size"),
         limit=chosen("limit"),

@@ -25,6 +25,11 @@ Report = Callable[[str, str], None]
 """Called with (field, reason it was set aside or ''), once per field."""
 
 
+_PIXELS = 512 * 512
+"""Of all views of a batch on a processor: above it a batch only takes memory, below it small views
+cost up to three times as much one by one."""
+
+
 def predict(
     spec: Spec,
     settings: Settings,
@@ -120,8 +125,15 @@ class _ShardWork:
             kind = (message.look, view.pixels.shape, view.labels is None, view.statistics is None)
             batch = self.waiting[kind]
             batch.append((field, view))
-            if len(batch) >= self.settings.batch_size:
+            if len(batch) >= self._most(view):
                 self._run(message.look, self.waiting.pop(kind))
+
+    def _most(self, view: View) -> int:
+        """Views of this size in a batch."""
+        if self.settings.device != "cpu":
+            return self.settings.batch_size
+        height, width = view.pixels.shape[-2:]
+        return max(1, min(self.settings.batch_size, _PIXELS // (int(height) * int(width))))
 
     def run_waiting(self) -> None:
         """Run batches that did not fill up."""

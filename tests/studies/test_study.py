@@ -1,0 +1,143 @@
+"""A study from its spec to its files, with the network that travels with hpazoo."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+import hpazoo
+from hpazoo.errors import UsageError
+from hpazoo.studies.study import Studied
+
+SPEC = """\
+hpazoo: 1
+name: seen
+classes: hpa-2021
+images: {type: synthetic, fields: 8, size: 256, seed: 40}
+masks: provided
+models:
+  small: {checkpoint: drawn-small-resnet}
+members:
+  - {model: small, strategy: gap-mask, name: masked}
+  - {model: small, strategy: whole-image, name: whole}
+metrics: [cell-map, image-map]
+study:
+  repeats: 2
+  group: well
+  rounds: 100
+  blends: {both: [masked, whole]}
+  corrections:
+    negative: [suppress-negative]
+    image: [{type: blend-image, member: whole}]
+  variants:
+    strong: [images.heterogeneity=2.2]
+    masked alone: ["members=[{model: small, strategy: gap-mask, name: masked}]"]
+  comparisons:
+    - {claim: it knows something, arm: masked, against: 0.15}
+    - {claim: masks help, arm: masked, against: whole, variant: strong}
+    - {claim: a variant is the same, arm: masked, against: masked, against_variant: masked alone}
+"""
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("study") / "seen.yaml"
+    path.write_text(SPEC, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def studied(spec: Path) -> Studied:
+    return hpazoo.study(spec, out=spec.parent / "study", workers=0)
+
+
+def test_the_same_run_alone_has_the_same_scores(spec: Path, studied: Studied) -> None:
+    """An arm's score is that of a run with this blend; a repeat's, that of a run with its seed."""
+    for repeat, seed in enumerate((40, 1040)):
+        done = hpazoo.run(
+            spec,
+            out=spec.parent / f"alone-{repeat}",
+            settings=[
+                f"images.seed={seed}",
+                "members=[{model: small, strategy: gap-mask}]",
+                "postprocess=[suppress-negative]",
+            ],
+            workers=0,
+        )
+        (own,) = done.evaluations
+        arms = studied.runs["as-written"][repeat].arms
+        assert [score.name for score in own.scores] == list(arms) == ["cell-map", "image-map"]
+        for score in own.scores:
+            found = arms[score.name]["masked, negative"].value
+            assert found == pytest.approx(score.value, abs=1e-12)
+
+
+def test_arms_are_those_that_make_sense(studied: Studied) -> None:
+    arms = studied.runs["as-written"][0].first
+    assert list(arms) == [
+        "",  # the spec's own blend
+        *("masked", "masked, negative", "masked, image"),
+        *("whole", "whole, negative"),
+        *("both", "both, negative", "both, image"),
+    ]
+    assert arms[""].value == arms["both"].value
+    assert arms["both, image"].value == arms["masked, image"].value  # the rest is kept for it
+    assert set(studied.runs["masked alone"][0].first) == {"", "masked", "masked, negative"}
+
+
+def test_what_is_found(studied: Studied) -> None:
+    known, helped, same = studied.findings
+    assert known.verdict == "confirmed"
+    runs = studied.runs["strong"]
+    each = [run.first["masked"].value - run.first["whole"].value for run in runs]
+    assert helped.each == pytest.approx(each)
+    assert (same.difference.value, same.verdict) == (0, "not confirmed")
+    assert same.difference.interval == (0, 0)
+
+
+def test_the_files(studied: Studied) -> None:
+    page = (studied.folder / "study.md").read_text(encoding="utf-8")
+    assert "| it knows something | masked" in page
+    assert re.search(r"^\| chance \| 0\.\d+ \| 0\.\d+ \|", page, re.MULTILINE)
+    assert (studied.folder / "study.png").read_bytes().startswith(b"\x89PNG")
+    with (studied.folder / "scores.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    found = {(row["variant"], row["metric"], row["arm"]): row for row in rows}
+    row = found["strong", "cell-map", "masked"]
+    assert float(row["low"]) <= float(row["value"]) <= float(row["high"])
+    assert len(row["repeats"].split()) == 2
+    assert float(row["ms_per_field"]) > 0
+    with (studied.folder / "comparisons.csv").open(encoding="utf-8") as file:
+        assert [row["verdict"] for row in csv.DictReader(file)][::2] == [
+            "confirmed",
+            "not confirmed",
+        ]
+
+
+def test_it_goes_on_where_it_was(spec: Path, studied: Studied) -> None:
+    """The second time nothing is predicted, and all is found again to the byte."""
+    before = {path: path.read_bytes() for path in studied.files}
+    parts = sorted((studied.folder / "repeat-1").rglob("*.parquet"))
+    times = [path.stat().st_mtime_ns for path in parts]
+    hpazoo.study(spec, out=studied.folder, workers=0)
+    assert [path.stat().st_mtime_ns for path in parts] == times
+    assert {path: path.read_bytes() for path in studied.files} == before
+
+
+def test_repeats_that_would_be_the_same(spec: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    settings = [
+        "images={type: hpa-files, root: images, labels: t.csv}",
+        *("masks=watershed", "study.group=null"),
+    ]
+    with pytest.raises(UsageError, match=r"would be one and the same; give --set study\.repeats=1"):
+        hpazoo.study(
+            spec,
+            data=tmp_path,
+            settings=[*settings, "study.variants={}", "study.comparisons=[]"],
+            workers=0,
+        )
