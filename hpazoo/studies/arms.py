@@ -11,6 +11,12 @@ from hpazoo.spec.shapes import Json
 from hpazoo.spec.study import Study, blend_spec
 
 
+def correction_of(arm: str) -> tuple[str, str]:
+    """Member or blend, and correction or nothing, of an arm's name."""
+    name, _, correction = arm.partition(", ")
+    return name, correction
+
+
 def arms_of(study: Study, spec: Spec) -> dict[str, Spec]:
     """Spec of each arm that this variant of the studied spec can make, by name.
 

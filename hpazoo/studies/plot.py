@@ -4,75 +4,106 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from hpazoo.evaluation.blends import OWN
-from hpazoo.evaluation.paired import mean_of
+from hpazoo.evaluation.paired import Drawn, mean_of
 from hpazoo.spec.shapes import AS_WRITTEN
+from hpazoo.studies.arms import correction_of
 from hpazoo.studies.findings import Finding, Runs
 
 # Okabe and Ito's colours, which colour-blind people tell apart.
-_PLAIN, _CORRECTED = "#0072b2", "#e69f00"
+_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 _OF_VERDICT = {"confirmed": "#009e73", "not confirmed": "#777777", "refuted": "#d55e00"}
 _GREY = "#555555"
+_ROW = 0.27
+"""Inches."""
+_LONGEST = 74
 
 
 def png(runs: Runs, found: Sequence[Finding]) -> bytes:
-    """Left the scores of all arms as the spec is written, right every difference, as PNG."""
+    """Left the scores of all arms as the spec is written, right every difference, as PNG.
+
+    Left a row per member and blend, best first, with a dot for each correction.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    metric = runs[AS_WRITTEN][0].metric
-    every = [run.first for run in runs[AS_WRITTEN]]
-    scores = {arm: mean_of([one[arm] for one in every]) for arm in every[0] if arm != OWN}
-    order = sorted(scores, key=lambda arm: scores[arm].value)
-    rows = max(len(order), len(found), 4)
-    figure = Figure(figsize=(15, 1.2 + 0.24 * rows), layout="constrained", dpi=110)
+    first = runs[AS_WRITTEN]
+    metric = first[0].metric
+    arms = [arm for arm in first[0].first if arm != OWN]
+    scores = {arm: mean_of([run.first[arm] for run in first]) for arm in arms}
+    rows = max(len({correction_of(arm)[0] for arm in arms}), len(found), 4)
+    figure = Figure(figsize=(15, 1.6 + _ROW * rows), layout="constrained", dpi=100)
     FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1))
-    for place, arm in enumerate(order):
-        colour = _CORRECTED if "," in arm else _PLAIN
-        _dot(left, place, scores[arm].value, scores[arm].interval, colour)
-        for one in every:
-            left.plot(one[arm].value, place, "|", color=colour, alpha=0.6, markersize=5)
-    chance = float(np.mean([run.chance.get(metric, math.nan) for run in runs[AS_WRITTEN]]))
+    left, right = figure.subplots(1, 2)
+    _scores(left, scores, f"{metric} of each arm")
+    chance = float(np.mean([run.chance.get(metric, math.nan) for run in first]))
     if math.isfinite(chance):
-        left.axvline(chance, color=_GREY, linewidth=0.8, linestyle=":")
-        left.annotate(" chance", (chance, 0.2), color=_GREY, fontsize=8)
-    _label(left, order, f"{metric} of each arm", "blue: as it is; orange: corrected")
-    for place, finding in enumerate(reversed(found)):
-        colour = _OF_VERDICT[finding.verdict]
-        _dot(right, place, finding.difference.value, finding.difference.interval, colour)
-        for value in finding.each:
-            right.plot(value, place, "|", color=colour, alpha=0.6, markersize=5)
-    right.axvline(0, color=_GREY, linewidth=0.8)
-    texts = [_short(one.comparison.claim) for one in reversed(found)]
-    said = "green: confirmed; grey: not confirmed; red: refuted"
-    _label(right, texts, "difference of each comparison", said)
+        left.axvline(chance, color=_GREY, linewidth=0.9, linestyle=":")
+        at = left.get_xaxis_transform()
+        left.text(chance, 1.0, " chance", color=_GREY, fontsize=8, va="bottom", transform=at)
+    _differences(right, found)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()
 
 
-def _dot(axis: Any, place: int, value: float, interval: tuple[float, float], colour: str) -> None:
-    axis.plot(interval, (place, place), color=colour, linewidth=1.4, solid_capstyle="butt")
-    axis.plot(value, place, "o", color=colour, markersize=4)
+def _scores(axis: Any, scores: Mapping[str, Drawn], title: str) -> None:
+    """A row per member or blend, by its best score."""
+    best: dict[str, float] = {}
+    for arm, score in scores.items():
+        name = correction_of(arm)[0]
+        best[name] = max(best.get(name, -math.inf), score.value)
+    order = sorted(best, key=best.__getitem__)
+    corrections = list(dict.fromkeys(correction_of(arm)[1] for arm in scores))
+    for number, correction in enumerate(corrections):
+        colour = _COLOURS[number % len(_COLOURS)]
+        shift = 0.6 * ((number + 0.5) / len(corrections) - 0.5)
+        label = correction or "as it is"
+        for place, name in enumerate(order):
+            arm = f"{name}, {correction}" if correction else name
+            if arm in scores:
+                _dot(axis, place - shift, scores[arm], colour, label)
+                label = "_"
+    _rows(axis, order, title)
+    if len(corrections) > 1:
+        axis.legend(loc="lower right", fontsize=8, title="correction", title_fontsize=8)
 
 
-def _label(axis: Any, texts: Sequence[str], title: str, below: str) -> None:
+def _differences(axis: Any, found: Sequence[Finding]) -> None:
+    rows = list(reversed(found))
+    for place, finding in enumerate(rows):
+        colour = _OF_VERDICT[finding.verdict]
+        _dot(axis, place, finding.difference, colour)
+        axis.plot(finding.each, [place] * len(finding.each), "|", color=colour, markersize=6)
+    axis.axvline(0, color=_GREY, linewidth=0.9)
+    _rows(axis, [_short(one.comparison.claim) for one in rows], "difference of each comparison")
+    for verdict, colour in _OF_VERDICT.items():
+        axis.plot([], [], "o", color=colour, markersize=4, label=verdict)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3, fontsize=8, frameon=False)
+
+
+def _dot(axis: Any, place: float, score: Drawn, colour: str, label: str = "_") -> None:
+    line = {"color": colour, "linewidth": 1.3, "solid_capstyle": "butt"}
+    axis.plot(score.interval, (place, place), **line)
+    axis.plot(score.value, place, "o", color=colour, markersize=4, label=label)
+
+
+def _rows(axis: Any, texts: Sequence[str], title: str) -> None:
     axis.set_yticks(range(len(texts)), [text.replace("$", r"\$") for text in texts], fontsize=8)
-    axis.set_ylim(-0.8, max(len(texts) - 0.2, 0.8))
-    axis.set_title(title, loc="left", fontsize=10)
-    axis.set_xlabel(f"{below}; bars: 95 % of resamples; ticks: repeats", fontsize=8)
+    axis.set_ylim(-0.7, max(len(texts) - 0.3, 0.7))
+    axis.set_title(f"{title} (bars: 95 % of resamples)", loc="left", fontsize=10, pad=14)
     axis.tick_params(axis="x", labelsize=8)
-    axis.grid(axis="x", color="#e5e5e5", linewidth=0.6)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(color="#ececec", linewidth=0.6)
     axis.set_axisbelow(True)
-    for side in ("top", "right"):
+    for side in ("top", "right", "left"):
         axis.spines[side].set_visible(False)
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 70 else text[:68].rstrip() + "…"
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1].rstrip() + "…"

@@ -15,9 +15,11 @@ from hpazoo.evaluation.paired import Drawn, mean_of
 from hpazoo.paths import replacing
 from hpazoo.spec import Spec
 from hpazoo.spec.shapes import AS_WRITTEN
-from hpazoo.spec.study import Study
+from hpazoo.spec.study import Comparison, Study
 from hpazoo.studies import plot
+from hpazoo.studies.arms import correction_of
 from hpazoo.studies.findings import Finding, Runs
+from hpazoo.studies.one_run import Scored
 from hpazoo.tables import write_table
 
 OWN_NAME = "the spec's own blend"
@@ -123,9 +125,37 @@ def page(spec: Spec, study: Study, runs: Runs, found: Sequence[Finding]) -> str:
         "",
         "![Scores of all arms, and differences](study.png)",
     ]
+    asked = {side for one in study.comparisons if one.optimism for side in _variants(one)}
+    promises = [_promise(variant, repeats) for variant, repeats in runs.items() if variant in asked]
+    if any(promises):
+        head = ["variant", "promised", "given by new images", "optimism", "each repeat"]
+        lines += ["", "## What folds promised (image-map)", ""]
+        lines += _table(head, [row for row in promises if row])
     for variant in runs:
         lines += ["", f"## {variant}", "", *_arms(runs, variant)]
     return "\n".join(lines) + "\n"
+
+
+def _variants(one: Comparison) -> tuple[str, ...]:
+    others = () if one.number is not None else (one.against_variant or AS_WRITTEN,)
+    return (one.variant or AS_WRITTEN, *others)
+
+
+def _promise(variant: str, repeats: Sequence[Scored]) -> list[str]:
+    """What images that folds left out got, and new ones; nothing where none were left out."""
+    pairs = [(run.promised, run.fresh) for run in repeats if run.promised and run.fresh]
+    if len(pairs) < len(repeats):
+        return []
+    promised, fresh = (mean_of(side) for side in zip(*pairs, strict=True))
+    optimism = mean_of([one - other for one, other in pairs])
+    low, high = optimism.interval
+    return [
+        variant,
+        f"{promised.value:.3f}",
+        f"{fresh.value:.3f}",
+        f"{optimism.value:+.3f} ({low:+.3f} to {high:+.3f})",
+        ", ".join(f"{one.value - other.value:+.3f}" for one, other in pairs),
+    ]
 
 
 def _row(one: Finding) -> list[str]:
@@ -169,7 +199,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _cost(seconds: Mapping[str, float], arm: str) -> float | None:
     """Seconds per field of a member alone."""
-    return seconds.get(arm.partition(",")[0]) if arm != OWN else None
+    return seconds.get(correction_of(arm)[0]) if arm != OWN else None
 
 
 def _each(values: Any) -> str:
