@@ -59,6 +59,12 @@ class Comparison:
     number: float | None = None
     """What the score is compared with, where that is no score."""
 
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Names of the variants that are compared: one, or two."""
+        first = self.variant or AS_WRITTEN
+        return (first,) if self.number is not None else (first, self.against_variant or AS_WRITTEN)
+
 
 @dataclass(frozen=True)
 class Study:

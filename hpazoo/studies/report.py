@@ -15,7 +15,7 @@ from hpazoo.evaluation.paired import Drawn, mean_of
 from hpazoo.paths import replacing
 from hpazoo.spec import Spec
 from hpazoo.spec.shapes import AS_WRITTEN
-from hpazoo.spec.study import Comparison, Study
+from hpazoo.spec.study import Study
 from hpazoo.studies import plot
 from hpazoo.studies.arms import correction_of
 from hpazoo.studies.findings import Finding, Runs
@@ -125,7 +125,7 @@ def page(spec: Spec, study: Study, runs: Runs, found: Sequence[Finding]) -> str:
         "",
         "![Scores of all arms, and differences](study.png)",
     ]
-    asked = {side for one in study.comparisons if one.optimism for side in _variants(one)}
+    asked = {side for one in study.comparisons if one.optimism for side in one.variants}
     promises = [_promise(variant, repeats) for variant, repeats in runs.items() if variant in asked]
     if any(promises):
         head = ["variant", "promised", "given by new images", "optimism", "each repeat"]
@@ -134,11 +134,6 @@ def page(spec: Spec, study: Study, runs: Runs, found: Sequence[Finding]) -> str:
     for variant in runs:
         lines += ["", f"## {variant}", "", *_arms(runs, variant)]
     return "\n".join(lines) + "\n"
-
-
-def _variants(one: Comparison) -> tuple[str, ...]:
-    others = () if one.number is not None else (one.against_variant or AS_WRITTEN,)
-    return (one.variant or AS_WRITTEN, *others)
 
 
 def _promise(variant: str, repeats: Sequence[Scored]) -> list[str]:
@@ -184,7 +179,8 @@ def _arms(runs: Runs, variant: str) -> list[str]:
         cells = [arm or OWN_NAME]
         for metric in names:
             low, high = scores[metric][arm].interval
-            cells.append(f"{scores[metric][arm].value:.3f} ({low:.3f} to {high:.3f})")
+            span = f" ({low:.3f} to {high:.3f})" if math.isfinite(low) else ""
+            cells.append(f"{scores[metric][arm].value:.3f}{span}")
         cost = _cost(repeats[0].seconds, arm)
         rows.append([*cells, "" if cost is None else f"{1000 * cost:.0f}"])
     chance = [f"{np.mean([run.chance.get(one, math.nan) for run in repeats]):.3f}" for one in names]

@@ -72,6 +72,8 @@ def study(
     repeats = range(first, first + asked.repeats)
     specs = {(repeat, name): variant_of(spec, name, repeat) for repeat in repeats for name in names}
     _check_repeats(spec, asked, specs.values())
+    compared = {AS_WRITTEN, *(name for one in asked.comparisons for name in one.variants)}
+    compared |= set(names) - {asked.choose_on}
     runs: dict[str, list[Scored]] = {name: [] for name in names}
     total, number, begin = asked.repeats * len(names), 0, time.monotonic()
     for repeat in repeats:
@@ -86,7 +88,10 @@ def study(
                 cache=options.cache or folder / "cache",
                 reuse=None if name == AS_WRITTEN else place / AS_WRITTEN,
             )
-            runs[name].append(run_one(specs[repeat, name], asked, place / name, how, quiet))
+            # where the best is only chosen, nobody asks how sure a score is
+            rounds = asked.rounds if name in compared else 0
+            here = replace(asked, rounds=rounds)
+            runs[name].append(run_one(specs[repeat, name], here, place / name, how, quiet))
     found = tuple(findings(asked, runs))
     files = write(folder, spec, asked, runs, found)
     return Studied(folder, runs, found, tuple(files))
