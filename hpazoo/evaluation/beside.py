@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hpazoo.classes import ClassList
 from hpazoo.evaluation.chosen import Config, title
-from hpazoo.evaluation.paired import drawn, group_weights, judge
+from hpazoo.evaluation.paired import group_weights, judge, resample
 from hpazoo.metrics import Judged
 
 _ROUNDS = 200
@@ -40,8 +40,8 @@ def beside(
 ) -> Iterator[Beside]:
     """A row per member: `alone` holds their answers for the fields of `blend`, in its order."""
     weights = group_weights([one.field for one in blend], _ROUNDS, seed)
-    own = drawn(judge(blend, metric, classes, data), weights)
+    own = resample(judge(blend, metric, classes, data), weights)
     for name, fields in alone.items():
-        other = drawn(judge(fields, metric, classes, data), weights)
+        other = resample(judge(fields, metric, classes, data), weights)
         gain = own - other
         yield Beside(name, title(metric), other.value, gain.value, *gain.interval)

@@ -94,6 +94,10 @@ def class_mean(values: np.ndarray) -> float:
 
 def _around(score: Any, found: np.ndarray) -> np.ndarray:
     """Interval (2, ...) of scores (...) from those of resamples (rounds, ...)."""
-    low, middle, high = np.nanpercentile(found, (_SHARE[0], 50, _SHARE[1]), axis=0)
-    moved: np.ndarray = np.stack([score + low - middle, score + high - middle])
-    return moved.clip(0, 1)
+    return moved(score, found).clip(0, 1)
+
+
+def moved(value: Any, draws: np.ndarray) -> np.ndarray:
+    """95 % of draws (rounds, ...), moved to have the value (...) as their middle: (2, ...)."""
+    low, middle, high = np.nanpercentile(draws, (_SHARE[0], 50, _SHARE[1]), axis=0)
+    return np.stack([value + low - middle, value + high - middle])

@@ -21,19 +21,24 @@ class View(NamedTuple):
     """Their reader with all options; None if that is not known."""
     learns: bool
     """Whether a network is trained that leaves images out."""
+    promises: bool
+    """Whether new images are answered for as those were: whole, by one network, uncorrected."""
 
 
 def view_of(data: Json, is_valid: bool) -> View:
     """View of a spec without its study; of one with problems as much as is plain."""
     if not is_valid:
         members = [one for one in listing(data.get("members")) if isinstance(one, dict)]
-        return View({name: True for one in members if (name := member_name(one))}, None, True)
+        return View({name: True for one in members if (name := member_name(one))}, None, True, True)
     resolved, models, found = resolve(data, "")
     used = [models[member.model] for member in found]
+    whole = [one for one in found if one.strategy["type"] == "whole-image" and one.views is None]
+    one_fold = [model for model in used if model.recipe is not None and model.recipe.folds == 1]
     return View(
         {member.name: member.has_classes for member in found},
         resolved.get("images"),
         any(model.recipe is not None and not model.learns_groups for model in used),
+        len(found) == len(whole) == len(one_fold) == 1 and not resolved["postprocess"],
     )
 
 
@@ -140,6 +145,13 @@ class Arms:
             elif (view := self.views.get(entry[key])) and not view.learns:
                 text = f"{_where(entry[key])} trains no network that leaves images out"
                 yield Problem(text, place, "a model of a member needs 'train'")
+            elif view and not view.promises:
+                text = f"{_where(entry[key])} does not answer for new images as its fold did"
+                cure = (
+                    "give it one member, 'whole-image' without views, of a model with 'folds: 1', "
+                    "and no 'postprocess'"
+                )
+                yield Problem(text, place, cure)
         if entry["optimism"] == entry["against"]:
             yield self.itself(path)
 

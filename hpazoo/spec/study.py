@@ -31,7 +31,7 @@ from hpazoo.spec.strict_yaml import Path
 from hpazoo.spec.study_schema import REPEATS, ROUNDS
 
 STEP = 1000
-"""Seeds of two repeats differ by this much, so that seeds side by side in a spec never meet."""
+"""Seeds of two repeats differ by this much: those of a spec that are less apart never meet."""
 
 _SEEDED = ("images", "training", "models")
 

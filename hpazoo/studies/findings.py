@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from hpazoo.errors import HpazooError, did_you_mean
-from hpazoo.evaluation.paired import Drawn, mean_of
+from hpazoo.errors import HpazooError, did_you_mean, listed
+from hpazoo.evaluation.paired import Resampled, mean_of
 from hpazoo.spec.shapes import AS_WRITTEN
 from hpazoo.spec.study import Comparison, Study
 from hpazoo.studies.one_run import Scored
@@ -25,20 +25,21 @@ class Finding:
     """What became of one comparison.
 
     `difference` is that of the first side minus the second, in the mean over repeats; `each` is
-    that of each repeat. `sides` names what was compared in each repeat, where it was chosen.
+    that of each repeat, and `one` and `other` are the means of both sides. `sides` are the names of
+    what was compared on each, several where the best was another one in another repeat.
     """
 
     comparison: Comparison
-    difference: Drawn
+    difference: Resampled
     each: tuple[float, ...]
     one: float
     other: float
-    sides: tuple[tuple[str, str], ...]
+    sides: tuple[tuple[str, ...], tuple[str, ...]]
 
     @property
     def verdict(self) -> Verdict:
         """`confirmed` where the whole interval is above 0 and every repeat agrees, `refuted` where
-        both are below.
+        both are below. Of many comparisons some pass by chance: one in 20 or fewer.
         """
         low, high = self.difference.interval
         if low > 0 and min(self.each) > 0:
@@ -56,20 +57,20 @@ def findings(study: Study, runs: Runs) -> list[Finding]:
 def _finding(comparison: Comparison, study: Study, runs: Runs) -> Finding:
     sides = []
     variants = comparison.variant or AS_WRITTEN, comparison.against_variant or AS_WRITTEN
-    pairs: list[tuple[Drawn, Drawn]] = []
+    pairs: list[tuple[Resampled, Resampled]] = []
     for repeat in range(len(runs[AS_WRITTEN])):
         one, other = (runs[variant][repeat] for variant in variants)
         if comparison.optimism:
             left, name = _optimism(one), variants[0]
         else:
-            name = _chosen(comparison.arm, study, runs, repeat)
+            name = _chosen(comparison.arm, study, runs, repeat, one)
             left = one.first[name]
         if comparison.number is not None:
             right, against = _constant(comparison.number, left), f"{comparison.number:g}"
         elif comparison.optimism:
             right, against = _optimism(other), variants[1]
         else:
-            against = _chosen(comparison.against, study, runs, repeat)
+            against = _chosen(comparison.against, study, runs, repeat, other)
             right = other.first[against]
             _check_metrics(one, other, variants)
         sides.append((name, against))
@@ -81,13 +82,13 @@ def _finding(comparison: Comparison, study: Study, runs: Runs) -> Finding:
         tuple(one.value for one in each),
         float(np.mean([one.value for one, _ in pairs])),
         float(np.mean([other.value for _, other in pairs])),
-        tuple(dict.fromkeys(sides)),
+        (tuple(dict.fromkeys(a for a, _ in sides)), tuple(dict.fromkeys(b for _, b in sides))),
     )
 
 
-def _constant(number: float, like: Drawn) -> Drawn:
+def _constant(number: float, like: Resampled) -> Resampled:
     """A number as a score that is the same on every resample."""
-    return Drawn(number, np.full_like(like.values, number), np.full_like(like.draws, number))
+    return Resampled(number, np.full_like(like.values, number), np.full_like(like.draws, number))
 
 
 def _check_metrics(one: Scored, other: Scored, variants: tuple[str, str]) -> None:
@@ -99,24 +100,27 @@ def _check_metrics(one: Scored, other: Scored, variants: tuple[str, str]) -> Non
         )
 
 
-def _chosen(arms: Sequence[str], study: Study, runs: Runs, repeat: int) -> str:
-    """The arm; of several the best on the images that are there to choose on."""
+def _chosen(arms: Sequence[str], study: Study, runs: Runs, repeat: int, compared: Scored) -> str:
+    """The arm; of several the best on images that are there to choose on, and are other ones."""
     if len(arms) == 1:
         return arms[0]
     assert study.choose_on is not None
-    scores = runs[study.choose_on][repeat].first
-    missing = [arm for arm in arms if arm not in scores]
+    chosen_on = runs[study.choose_on][repeat]
+    common = sorted(chosen_on.ids & compared.ids)
+    if common:
+        raise HpazooError(
+            f"the best is chosen on '{study.choose_on}', {len(common)} of whose fields are among "
+            f"those it is compared on ({listed(common)}); give it other images"
+        )
+    scores = chosen_on.first
+    missing = [arm for arm in arms if arm not in scores or not np.isfinite(scores[arm].value)]
     if missing:
         near = did_you_mean(missing[0], scores)
-        raise HpazooError(f"variant '{study.choose_on}' has no arm '{missing[0]}'{near}")
+        raise HpazooError(f"variant '{study.choose_on}' has no score of '{missing[0]}'{near}")
     return max(arms, key=lambda arm: scores[arm].value)
 
 
-def _optimism(scored: Scored) -> Drawn:
+def _optimism(scored: Scored) -> Resampled:
     """What folds promised minus what other images gave."""
-    if scored.promised is None or scored.fresh is None:
-        raise HpazooError(
-            f"{scored.folder}: nothing was trained in this run, or its images have no labels, so "
-            "that folds promised nothing"
-        )
-    return scored.promised - scored.fresh
+    assert scored.promise is not None
+    return scored.promise.optimism

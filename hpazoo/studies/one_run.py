@@ -3,58 +3,54 @@
 from __future__ import annotations
 
 import json
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
 from hpazoo.classes import ClassList, class_list
 from hpazoo.errors import HpazooError
-from hpazoo.evaluation.blends import OWN, Blends, judged_blends, own_predictions
+from hpazoo.evaluation.blends import OWN, judged_blends
 from hpazoo.evaluation.chosen import fields_for, title
 from hpazoo.evaluation.intervals import class_mean
-from hpazoo.evaluation.judging import join
-from hpazoo.evaluation.paired import Drawn, drawn, group_weights, judge, unsaid
-from hpazoo.evaluation.reader_truth import ReaderLabels, truth_of
-from hpazoo.labels import LabelTable
+from hpazoo.evaluation.lock import read_lock
+from hpazoo.evaluation.paired import Resampled, judge, resample, unsaid
+from hpazoo.evaluation.reader_truth import truth_of
+from hpazoo.evaluation.seen import seen_by_weights
 from hpazoo.metrics import Judged
-from hpazoo.readers import Labelled, Reader, readers
+from hpazoo.readers import Reader, readers
 from hpazoo.runner.finished import Run
 from hpazoo.runner.options import Options
 from hpazoo.runner.run import run
 from hpazoo.spec import Spec
 from hpazoo.spec.study import Study
 from hpazoo.studies.arms import arms_of
-from hpazoo.training.job import read_left_out
-from hpazoo.training.sources import gather
+from hpazoo.studies.groups import labels_of, weights_of
+from hpazoo.studies.promise import Promise, promise
 
 PROFILE = "profile.json"
-IMAGES = "image-map"
-"""Metric of what folds promise: answers for whole images against what annotators said."""
 
 
 @dataclass(frozen=True)
 class Scored:
     """What one run gave.
 
-    `arms` holds, by metric and arm, its score over resamples of the fields; `chance` is by metric.
-    `promised` is the `image-map` of images that the folds left out, `fresh` that of the run's own,
-    both against labels of images; None where nothing was trained.
+    `ids` are its fields. `arms` holds, by metric and arm, its score over resamples of the fields;
+    `positives` (C,) are true cells, or images, of each class by the first metric; `chance` is by
+    metric; `seconds` are what a field costs each member in the process with the networks. `seen`
+    says which fields the weights were trained on, a line per model. `promise` is there where it was
+    asked for.
     """
 
     folder: Path
-    fields: int
-    arms: Mapping[str, Mapping[str, Drawn]]
+    ids: frozenset[str]
+    arms: Mapping[str, Mapping[str, Resampled]]
     positives: np.ndarray
-    """True cells, or images, of each class, by the first metric."""
     chance: Mapping[str, float]
     seconds: Mapping[str, float]
-    """What a field costs each member, in the process with the networks."""
-    promised: Drawn | None = None
-    fresh: Drawn | None = None
+    seen: tuple[str, ...] = ()
+    promise: Promise | None = None
 
     @property
     def metric(self) -> str:
@@ -62,19 +58,21 @@ class Scored:
         return next(iter(self.arms))
 
     @property
-    def first(self) -> Mapping[str, Drawn]:
+    def first(self) -> Mapping[str, Resampled]:
         """Scores by the first metric."""
         return self.arms[self.metric]
 
 
-def run_one(spec: Spec, study: Study, folder: Path, options: Options, quiet: bool) -> Scored:
-    """Run a variant and score its arms.
+def run_one(
+    spec: Spec, study: Study, folder: Path, options: Options, quiet: bool, promises: bool
+) -> Scored:
+    """Run a variant and score its arms; with `promises` what its folds promised too.
 
     Raises
     ------
     HpazooError
         As `run`; where fields were set aside, since arms would be compared on fewer than asked
-        for; where the reader does not know the truth of its images.
+        for; where the reader does not know the truth, or the group, of its images.
     """
     arms = arms_of(study, spec)
     # that of the first run is kept: a run that goes on has little left to measure
@@ -86,31 +84,38 @@ def run_one(spec: Spec, study: Study, folder: Path, options: Options, quiet: boo
             f"{folder}: {len(done.set_aside)} fields were set aside, the first, '{first.id}': "
             f"{first.set_aside}; a study needs all of them"
         )
-    assert done.blends is not None
     data = Path(options.data or ".")
     classes = class_list(spec.resolved["classes"])
-    config = spec.resolved["images"]
-    reader: Reader = readers.build(config, data)
-    fields = _judged(done, done.blends, reader, config, classes)
-    weights = _weights(fields[OWN], study, reader, classes, spec.path)
-    found: dict[str, dict[str, Drawn]] = {}
+    reader: Reader = readers.build(spec.resolved["images"], data)
+    fields = _judged(done, reader, spec, classes)
+    names = [one.field for one in fields[OWN]]
+    table = labels_of(reader, classes) if study.group else None
+    weights = weights_of(names, table, study)
+    found: dict[str, dict[str, Resampled]] = {}
     chance: dict[str, float] = {}
-    positives = None
+    positives = []
     for metric in spec.resolved["metrics"]:
-        of_arm: dict[str, Drawn] = {}
+        of_arm: dict[str, Resampled] = {}
         for arm, judged in fields.items():
             if len(fields_for(metric, judged)) != len(judged):
-                raise HpazooError(f"the truth of some of these fields does not do for {metric}")
+                raise HpazooError(f"{folder}: {title(metric)} needs more than is known of images")
             judgement = judge(judged, metric, classes, data)
-            positives = judgement.positives if positives is None else positives
-            of_arm[arm] = drawn(judgement, weights)
+            positives.append(judgement.positives)
+            of_arm[arm] = resample(judgement, weights)
         found[title(metric)] = of_arm
         random = judge([unsaid(one) for one in fields[OWN]], metric, classes, data)
         chance[title(metric)] = class_mean(random.values())
-    assert positives is not None
-    promised, fresh = _promise(done, spec, study, reader, classes, data)
-    seconds = _seconds(folder / PROFILE)
-    return Scored(folder, done.fields, found, positives, chance, seconds, promised, fresh)
+    lines, _ = seen_by_weights(read_lock(folder), names)
+    return Scored(
+        folder,
+        frozenset(names),
+        found,
+        positives[0],
+        chance,
+        _seconds(folder / PROFILE),
+        tuple(line for line in lines if " 0 of " not in line),
+        promise(spec, study, done, reader, data) if promises else None,
+    )
 
 
 def _seconds(profile: Path) -> dict[str, float]:
@@ -121,85 +126,13 @@ def _seconds(profile: Path) -> dict[str, float]:
     return {member: sum(stages.values()) / fields for member, stages in members}
 
 
-def _judged(
-    done: Run,
-    blends: Blends,
-    reader: Reader,
-    config: Mapping[str, object],
-    classes: ClassList,
-) -> dict[str, list[Judged]]:
-    truth = truth_of(reader, config, sorted(blends.fields), classes)
+def _judged(done: Run, reader: Reader, spec: Spec, classes: ClassList) -> dict[str, list[Judged]]:
+    assert done.blends is not None
+    config = spec.resolved["images"]
+    truth = truth_of(reader, config, sorted(done.blends.fields), classes)
     if truth is None:
         raise HpazooError(
             f"the reader '{config['type']}' does not know the truth of these images, so that "
             "nothing can be compared"
         )
-    return judged_blends(done.folder, blends, truth)
-
-
-def _weights(
-    fields: Sequence[Judged], study: Study, reader: Reader, classes: ClassList, spec: Path
-) -> np.ndarray:
-    """Resamples (rounds, fields); those of the same fields are the same in all variants."""
-    names = [one.field for one in fields]
-    groups = _groups(names, study, _labels(reader, classes) if study.group else None, spec)
-    return group_weights(groups, study.rounds, zlib.crc32("\n".join(names).encode()))
-
-
-def _groups(
-    names: Sequence[str], study: Study, table: LabelTable | None, spec: Path
-) -> Sequence[str]:
-    if study.group is None or table is None:
-        return names
-    if study.group not in table.columns:
-        has = ", ".join(table.columns) or "none"
-        raise HpazooError(
-            f"{spec}: 'study.group' is '{study.group}', which is no column of the labels of these "
-            f"images; their columns: {has}"
-        )
-    of = dict(zip(table.ids, table.columns[study.group], strict=True))
-    return [of.get(name, name) for name in names]
-
-
-def _labels(reader: Reader, classes: ClassList) -> LabelTable | None:
-    return cast(Labelled, reader).labels(classes) if "labels" in reader.gives else None
-
-
-def _promise(
-    done: Run, spec: Spec, study: Study, reader: Reader, classes: ClassList, data: Path
-) -> tuple[Drawn | None, Drawn | None]:
-    """Scores of left-out images and of the run's own, both against labels of images."""
-    table = _labels(reader, classes)
-    if not done.left_out or table is None:
-        return None, None
-    source = gather(spec.resolved["training"]["images"], classes, data).table
-    promised = _of_images(_left_out(done, source), source, study, spec.path, classes, data)
-    own = join(own_predictions(done.folder), ReaderLabels(table)).fields
-    return promised, _of_images(own, table, study, spec.path, classes, data)
-
-
-def _left_out(done: Run, table: LabelTable) -> list[Judged]:
-    """Answers for images that were left out, in the mean over the models that left them out."""
-    labels = dict(zip(table.ids, table.labels, strict=True))
-    rows: dict[str, list[np.ndarray]] = {}
-    for file in done.left_out:
-        for image, row in zip(*read_left_out(file), strict=True):
-            rows.setdefault(image, []).append(row)
-    return [
-        Judged.of_image(image, np.mean(found, axis=0), labels[image])
-        for image, found in sorted(rows.items())
-    ]
-
-
-def _of_images(
-    fields: Sequence[Judged],
-    table: LabelTable,
-    study: Study,
-    spec: Path,
-    classes: ClassList,
-    data: Path,
-) -> Drawn:
-    names = [one.field for one in fields]
-    groups = _groups(names, study, table, spec)
-    weights = group_weights(groups, study.rounds, zlib.crc32("\n".join(names).encode()))
-    return drawn(judge(fields, IMAGES, classes, data), weights)
+    return judged_blends(done.folder, done.blends, truth)

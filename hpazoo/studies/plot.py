@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hpazoo.evaluation.blends import OWN
-from hpazoo.evaluation.paired import Drawn, mean_of
+from hpazoo.evaluation.paired import Resampled, mean_of
 from hpazoo.spec.shapes import AS_WRITTEN
 from hpazoo.studies.arms import correction_of
 from hpazoo.studies.findings import Finding, Runs
@@ -52,7 +52,7 @@ def png(runs: Runs, found: Sequence[Finding]) -> bytes:
     return stream.getvalue()
 
 
-def _scores(axis: Any, scores: Mapping[str, Drawn], title: str) -> None:
+def _scores(axis: Any, scores: Mapping[str, Resampled], title: str) -> None:
     """A row per member or blend, by its best score."""
     best: dict[str, float] = {}
     for arm, score in scores.items():
@@ -87,7 +87,7 @@ def _differences(axis: Any, found: Sequence[Finding]) -> None:
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3, fontsize=8, frameon=False)
 
 
-def _dot(axis: Any, place: float, score: Drawn, colour: str, label: str = "_") -> None:
+def _dot(axis: Any, place: float, score: Resampled, colour: str, label: str = "_") -> None:
     line = {"color": colour, "linewidth": 1.3, "solid_capstyle": "butt"}
     axis.plot(score.interval, (place, place), **line)
     axis.plot(score.value, place, "o", color=colour, markersize=4, label=label)

@@ -72,8 +72,9 @@ def study(
     repeats = range(first, first + asked.repeats)
     specs = {(repeat, name): variant_of(spec, name, repeat) for repeat in repeats for name in names}
     _check_repeats(spec, asked, specs.values())
-    compared = {AS_WRITTEN, *(name for one in asked.comparisons for name in one.variants)}
-    compared |= set(names) - {asked.choose_on}
+    compared = {name for one in asked.comparisons for name in one.variants}
+    chosen_only = {asked.choose_on} - compared
+    promising = {name for one in asked.comparisons if one.optimism for name in one.variants}
     runs: dict[str, list[Scored]] = {name: [] for name in names}
     total, number, begin = asked.repeats * len(names), 0, time.monotonic()
     for repeat in repeats:
@@ -89,9 +90,12 @@ def study(
                 reuse=None if name == AS_WRITTEN else place / AS_WRITTEN,
             )
             # where the best is only chosen, nobody asks how sure a score is
-            rounds = asked.rounds if name in compared else 0
-            here = replace(asked, rounds=rounds)
-            runs[name].append(run_one(specs[repeat, name], here, place / name, how, quiet))
+            here = replace(asked, rounds=0) if name in chosen_only else asked
+            promises = name in promising
+            done = run_one(specs[repeat, name], here, place / name, how, quiet, promises)
+            runs[name].append(done)
+            for line in done.seen:
+                screen.say(f"{line}: what is compared there says little of new images")
     found = tuple(findings(asked, runs))
     files = write(folder, spec, asked, runs, found)
     return Studied(folder, runs, found, tuple(files))

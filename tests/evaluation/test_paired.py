@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hpazoo.classes import class_list
-from hpazoo.evaluation.paired import Drawn, drawn, group_weights, interval_of, judge, mean_of
+from hpazoo.evaluation.paired import Resampled, group_weights, interval_of, judge, mean_of, resample
 from hpazoo.metrics import Judged
 
 CLASSES = class_list("hpa-2021")
@@ -41,7 +41,7 @@ def test_pairs_are_surer_than_their_parts() -> None:
     """Two noisy readings of the same answers: what they share has no part in the difference."""
     weights = group_weights([one.field for one in fields(0)], 400, 0)
     judged = (judge(fields(noise), "cell-map", CLASSES, Path()) for noise in (1, 1.1))
-    better, worse = (drawn(one, weights) for one in judged)
+    better, worse = (resample(one, weights) for one in judged)
     difference = better - worse
     assert difference.value == pytest.approx(better.value - worse.value)
     low, high = difference.interval
@@ -62,12 +62,33 @@ def test_an_interval_covers_as_often_as_it_says() -> None:
     assert 0.9 <= inside / 300 <= 0.98
 
 
-def test_repeats_are_averaged_round_by_round() -> None:
-    classes = np.array([0.2, np.nan])
-    one = Drawn(0.2, classes, np.array([0.1, 0.2, 0.3]))
-    two = Drawn(0.4, np.array([0.6, 0.2]), np.array([0.5, 0.4, 0.3]))
-    mean = mean_of([one, two])
-    assert mean.value == pytest.approx(0.3)
-    assert np.allclose(mean.draws, [0.3, 0.3, 0.3])
-    assert np.allclose(mean.values, [0.4, 0.2])
-    assert Drawn(0.2, classes, np.zeros(0)).interval == pytest.approx((np.nan, np.nan), nan_ok=True)
+def test_a_skewed_score_is_in_its_interval() -> None:
+    """Moved, not reflected: the longer tail of the resamples stays the longer side."""
+    draws = np.exp(np.random.default_rng(0).normal(size=5000))
+    low, high = interval_of(0.4, draws)
+    assert low < 0.4 < high
+    assert high - 0.4 > 2 * (0.4 - low)
+
+
+def test_the_mean_of_repeats_knows_how_they_differ() -> None:
+    """Its variance is that within repeats and that between them, over their number."""
+    rng = np.random.default_rng(0)
+    within, between, repeats = 0.02, 0.05, 30
+    each = []
+    for value in 0.5 + between * rng.normal(size=repeats):
+        draws = value + within * rng.normal(size=4000)
+        each.append(Resampled(float(value), np.array([value, np.nan]), draws))
+    mean = mean_of(each)
+    assert mean.value == pytest.approx(np.mean([one.value for one in each]))
+    spread = np.std([one.value for one in each])
+    expected = np.sqrt((within**2 + spread**2) / repeats)
+    assert np.std(mean.draws) == pytest.approx(expected, rel=0.06)
+    assert mean.values[0] == pytest.approx(mean.value) and np.isnan(mean.values[1])
+    alone = mean_of(each[:1])
+    assert np.array_equal(np.sort(alone.draws), np.sort(each[0].draws))
+
+
+def test_without_resamples_there_is_no_interval() -> None:
+    one = Resampled(0.2, np.array([0.2]), np.zeros(0))
+    assert np.isnan(mean_of([one, one]).interval).all()
+    assert mean_of([one, one]).value == 0.2

@@ -9,22 +9,22 @@ import numpy as np
 import pytest
 
 from hpazoo.errors import HpazooError
-from hpazoo.evaluation.paired import Drawn
+from hpazoo.evaluation.paired import Resampled
 from hpazoo.spec.study import Comparison, Study
 from hpazoo.studies.findings import findings
 from hpazoo.studies.one_run import Scored
+from hpazoo.studies.promise import Promise
 
 ROUNDS = 400
 NOISE = np.random.default_rng(0).normal(size=ROUNDS)
 
 
-def score(value: float, spread: float = 0.0) -> Drawn:
-    return Drawn(value, np.array([value]), value + spread * NOISE)
+def score(value: float, spread: float = 0.0) -> Resampled:
+    return Resampled(value, np.array([value]), value + spread * NOISE)
 
 
-def scored(promised: float | None = None, fresh: float | None = None, **arms: Drawn) -> Scored:
-    image = [None if one is None else score(one, 0.01) for one in (promised, fresh)]
-    return Scored(Path(), 8, {"cell-map": arms}, np.ones(1), {}, {}, *image)
+def scored(ids: str = "test", promise: Promise | None = None, **arms: Resampled) -> Scored:
+    return Scored(Path(), frozenset({ids}), {"cell-map": arms}, np.ones(1), {}, {}, promise=promise)
 
 
 def compared(**more: Any) -> Comparison:
@@ -66,34 +66,51 @@ def test_verdicts(ones: tuple[float, ...], spread: float, verdict: str) -> None:
 def test_the_best_is_chosen_on_other_images() -> None:
     """In each repeat anew, and never by the scores that are compared."""
     test = [scored(a=score(0.9), b=score(0.2), other=score(0.5)) for _ in range(2)]
-    held = [scored(a=score(0.1), b=score(0.3)), scored(a=score(0.3), b=score(0.1))]
+    held = [
+        scored("held", a=score(0.1), b=score(0.3)),
+        scored("held", a=score(0.3), b=score(0.1)),
+    ]
     one = compared(arm=("a", "b"))
     (found,) = findings(study(one, choose_on="held"), {"as-written": test, "held": held})
-    assert found.sides == (("b", "other"), ("a", "other"))
+    assert found.sides == (("b", "a"), ("other",))
     assert found.each == pytest.approx([-0.3, 0.4])
-    held = [scored(a=score(0.1))] * 2
-    with pytest.raises(HpazooError, match="variant 'held' has no arm 'b'"):
-        findings(study(one, choose_on="held"), {"as-written": test, "held": held})
+    one_alone = [scored("held", a=score(0.1))] * 2
+    unknown = [scored("held", a=score(float("nan")), b=score(0.1))] * 2
+    seen = [scored("test", a=score(0.1), b=score(0.3))] * 2
+    for held, why in (
+        (one_alone, "variant 'held' has no score of 'b'"),
+        (unknown, "variant 'held' has no score of 'a'"),
+        (seen, r"1 of whose fields are among those it is compared on \(test\)"),
+    ):
+        with pytest.raises(HpazooError, match=why):
+            findings(study(one, choose_on="held"), {"as-written": test, "held": held})
 
 
 def test_optimism_is_promise_minus_fresh() -> None:
+    leaky, grouped = Promise(score(0.8, 0.01), score(0.5)), Promise(score(0.6), score(0.55))
     runs = {
         "as-written": [scored()] * 2,
-        "leaky": [scored(promised=0.8, fresh=0.5)] * 2,
-        "grouped": [scored(promised=0.6, fresh=0.55)] * 2,
+        "leaky": [scored(promise=leaky)] * 2,
+        "grouped": [scored(promise=grouped)] * 2,
     }
     one = compared(arm=(), against=(), variant="leaky", against_variant="grouped", optimism=True)
     (found,) = findings(study(one), runs)
     assert found.difference.value == pytest.approx(0.25)
     assert (found.one, found.other) == pytest.approx((0.3, 0.05))
-    (found,) = findings(
-        study(compared(arm=("one",), against=(), number=0.4, optimism=False)),
-        {"as-written": [scored(one=score(0.5, 0.01))]},
-    )
-    assert (found.difference.value, found.verdict) == (pytest.approx(0.1), "confirmed")
-    assert found.sides == (("one", "0.4"),)
     alone = compared(arm=(), against=(), variant="leaky", number=0.0, optimism=True)
     (found,) = findings(study(alone), runs)
     assert found.difference.value == pytest.approx(0.3)
-    with pytest.raises(HpazooError, match="promised nothing"):
-        findings(study(compared(arm=(), against=(), optimism=True)), runs)
+
+
+def test_a_number_to_compare_with() -> None:
+    runs = {"as-written": [scored(one=score(0.5, 0.01))]}
+    (found,) = findings(study(compared(arm=("one",), against=(), number=0.4)), runs)
+    assert (found.difference.value, found.verdict) == (pytest.approx(0.1), "confirmed")
+    assert found.sides == (("one",), ("0.4",))
+
+
+def test_two_metrics_are_not_compared() -> None:
+    other = Scored(Path(), frozenset(), {"hpa-map": {"other": score(0.5)}}, np.ones(1), {}, {})
+    runs = {"as-written": [scored(one=score(0.5))], "outlined": [other]}
+    with pytest.raises(HpazooError, match="cell-map in one and hpa-map in the other"):
+        findings(study(compared(against_variant="outlined")), runs)

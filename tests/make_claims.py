@@ -1,0 +1,98 @@
+"""Put the numbers of a finished study into docs/claims.md.
+
+`python -m tests.make_claims RUN`: RUN is the folder of `hpazoo study benchmark-synthetic`. Copies
+its tables and its picture to docs/claims/ and writes the tables of the page anew, between its
+marks; what is said of them stays as it is and has to be read again. For who maintains the docs.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE, DATA = DOCS / "claims.md", DOCS / "claims"
+FILES = ("comparisons.csv", "scores.csv", "classes.csv", "study.md", "study.png")
+
+
+def rows_of(name: str, folder: Path = DATA) -> list[dict[str, str]]:
+    with (folder / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def signed(text: str) -> str:
+    return f"{float(text):+.3f}"
+
+
+def claims() -> Iterator[str]:
+    """A line per comparison."""
+    yield "| claim | one | other | difference (95 %) | each repeat | |"
+    yield "|---|---|---|---|---|---|"
+    for row in rows_of("comparisons.csv"):
+        one, other = f"{float(row['value_one']):.3f}", f"{float(row['value_other']):.3f}"
+        span = f"{signed(row['difference'])} ({signed(row['low'])} to {signed(row['high'])})"
+        each = ", ".join(map(signed, row["repeats"].split()))
+        yield f"| {row['claim']} | {one} | {other} | {span} | {each} | {row['verdict']} |"
+
+
+def arms() -> Iterator[str]:
+    """A line per member and blend of the spec as it is written, with its corrections."""
+    found = {r["arm"]: r for r in rows_of("scores.csv") if r["variant"] == "as-written"}
+    names = [arm for arm in found if "," not in arm and arm not in ("chance", "promised", "fresh")]
+    names = [arm for arm in names if arm != "the spec's own blend"]
+    corrections = list(dict.fromkeys(arm.split(", ")[1] for arm in found if "," in arm))
+    yield f"| arm | as it is (95 %) | {' | '.join(corrections)} | ms per field |"
+    yield f"|---|---|{'---|' * len(corrections)}---|"
+    for name in sorted(names, key=lambda arm: -float(found[arm]["value"])):
+        row = found[name]
+        value, low, high = (f"{float(row[key]):.3f}" for key in ("value", "low", "high"))
+        cells = [found.get(f"{name}, {one}", {}).get("value", "") for one in corrections]
+        shown = [f"{float(cell):.3f}" if cell else "" for cell in cells]
+        cost = f"{float(row['ms_per_field']):.0f}" if row["ms_per_field"] else ""
+        yield f"| {name} | {value} ({low} to {high}) | {' | '.join(shown)} | {cost} |"
+    chance = float(found["chance"]["value"])
+    yield f"| chance | {chance:.3f} |{' |' * len(corrections)} |"
+
+
+def folds() -> Iterator[str]:
+    """What folds promised, and what new plates gave."""
+    yield "| labels and folds | promised | new plates gave | optimism, each repeat |"
+    yield "|---|---|---|---|"
+    found = {
+        (r["variant"], r["arm"]): r for r in rows_of("scores.csv") if r["metric"] == "image-map"
+    }
+    for variant in ("clean random", "clean antibody", "noisy random", "noisy antibody"):
+        promised, fresh = found[variant, "promised"], found[variant, "fresh"]
+        pairs = zip(promised["repeats"].split(), fresh["repeats"].split(), strict=True)
+        each = ", ".join(f"{float(one) - float(other):+.3f}" for one, other in pairs)
+        values = (f"{float(row['value']):.3f}" for row in (promised, fresh))
+        yield f"| {variant} | {' | '.join(values)} | {each} |"
+
+
+TABLES = {"claims": claims, "arms": arms, "folds": folds}
+
+
+def page(text: str) -> str:
+    """The page with the tables of docs/claims/ between its marks."""
+    for name, table in TABLES.items():
+        lines = "\n".join(table())
+        pattern = re.compile(rf"(<!-- table: {name} -->\n).*?(\n<!-- end -->)", re.S)
+        text, count = pattern.subn(lambda m, new=lines: m[1] + new + m[2], text)
+        if count != 1:
+            raise SystemExit(f"{PAGE}: expected one table '{name}', found {count}")
+    return text
+
+
+def main() -> None:
+    DATA.mkdir(exist_ok=True)
+    for name in FILES:
+        shutil.copyfile(Path(sys.argv[1]) / name, DATA / name)
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
