@@ -103,6 +103,16 @@ def study(
 ) -> Studied:
     """Run a spec with other seeds and in its variants, and compare, as `hpazoo study` does.
 
+    The spec has a section `study`; the options are those of the command line. `first` is the number
+    of the first repeat: other numbers are other seeds.
+
+    Raises
+    ------
+    SpecError
+        Where the spec or one of its variants is wrong, or has no study.
+    HpazooError
+        Where a run cannot go on, or what is asked for cannot be compared; finished runs are kept.
+
     Returns
     -------
     Studied

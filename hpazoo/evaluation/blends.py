@@ -31,17 +31,17 @@ class Blends:
     fields: Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-OWN = ""
+OWN_BLEND = ""
 """Name of a run's own blend, among others."""
 
 
 def judged_blends(run: Path, blends: Blends, truth: Truth) -> dict[str, list[Judged]]:
-    """Fields by blend, the run's `OWN` first, in one order for all of them.
+    """Fields by blend, the run's `OWN_BLEND` first, in one order for all of them.
 
     Masks are laid over the truth once for all blends. HpazooError where nothing joins, or the run
     wrote no table.
     """
-    names = (OWN, *blends.names)
+    names = (OWN_BLEND, *blends.names)
     classes = len(own_predictions(run).classes)
     fields = join(_Side(run, blends), truth).fields
     found: dict[str, list[Judged]] = {name: [] for name in names}

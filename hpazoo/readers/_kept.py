@@ -26,6 +26,9 @@ class Kept(Generic[Value]):
     """
 
     def __init__(self, most: int) -> None:
+        self._begin(most)
+
+    def _begin(self, most: int) -> None:
         self.most = most
         self._lock = threading.Lock()
         self._slots: OrderedDict[Hashable, _Slot[Value]] = OrderedDict()
@@ -46,4 +49,4 @@ class Kept(Generic[Value]):
         return self.most
 
     def __setstate__(self, most: int) -> None:
-        self.__init__(most)  # type: ignore[misc]
+        self._begin(most)

@@ -11,8 +11,7 @@ import numpy as np
 from hpazoo.classes import class_list
 from hpazoo.evaluation import Evaluation, compare, score, write
 from hpazoo.evaluation.beside import Beside, beside
-from hpazoo.evaluation.blends import OWN as OWN_BLEND
-from hpazoo.evaluation.blends import Blends, judged_blends
+from hpazoo.evaluation.blends import OWN_BLEND, Blends, judged_blends
 from hpazoo.evaluation.chosen import fields_for
 from hpazoo.evaluation.predictions import open_predictions
 from hpazoo.evaluation.reader_truth import truth_of

@@ -14,7 +14,7 @@ from typing import Any
 
 from hpazoo.errors import UsageError, did_you_mean
 from hpazoo.spec import Spec, SpecError, load
-from hpazoo.spec.arms import arm_and_correction
+from hpazoo.spec.arm_rules import arm_and_correction
 from hpazoo.spec.problems import Place, Problem
 from hpazoo.spec.resolution import full, resolve
 from hpazoo.spec.shapes import (

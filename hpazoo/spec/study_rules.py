@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from hpazoo.spec import overrides
-from hpazoo.spec.arms import Arms, View, view_of
+from hpazoo.spec.arm_rules import Arms, View, view_of
 from hpazoo.spec.conversion import convert
 from hpazoo.spec.problems import Place, Problem
 from hpazoo.spec.shapes import AS_WRITTEN, Json, items, known, split

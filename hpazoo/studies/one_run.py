@@ -11,7 +11,7 @@ import numpy as np
 
 from hpazoo.classes import ClassList, class_list
 from hpazoo.errors import HpazooError
-from hpazoo.evaluation.blends import OWN, judged_blends
+from hpazoo.evaluation.blends import OWN_BLEND, judged_blends
 from hpazoo.evaluation.chosen import fields_for, title
 from hpazoo.evaluation.intervals import class_mean
 from hpazoo.evaluation.lock import read_lock
@@ -88,7 +88,7 @@ def run_one(
     classes = class_list(spec.resolved["classes"])
     reader: Reader = readers.build(spec.resolved["images"], data)
     fields = _judged(done, reader, spec, classes)
-    names = [one.field for one in fields[OWN]]
+    names = [one.field for one in fields[OWN_BLEND]]
     table = labels_of(reader, classes) if study.group else None
     weights = weights_of(names, table, study)
     found: dict[str, dict[str, Resampled]] = {}
@@ -103,7 +103,7 @@ def run_one(
             positives.append(judgement.positives)
             of_arm[arm] = resample(judgement, weights)
         found[title(metric)] = of_arm
-        random = judge([unsaid(one) for one in fields[OWN]], metric, classes, data)
+        random = judge([unsaid(one) for one in fields[OWN_BLEND]], metric, classes, data)
         chance[title(metric)] = class_mean(random.values())
     lines, _ = seen_by_weights(read_lock(folder), names)
     return Scored(

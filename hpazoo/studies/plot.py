@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from hpazoo.evaluation.blends import OWN
-from hpazoo.evaluation.paired import Resampled, mean_of
+from hpazoo.evaluation.blends import OWN_BLEND
+from hpazoo.evaluation.paired import Resampled
 from hpazoo.spec.shapes import AS_WRITTEN
 from hpazoo.studies.arms import correction_of
 from hpazoo.studies.findings import Finding, Runs
+from hpazoo.studies.pooling import pooled
 
 # Okabe and Ito's colours, which colour-blind people tell apart.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
@@ -34,8 +35,8 @@ def png(runs: Runs, found: Sequence[Finding]) -> bytes:
 
     first = runs[AS_WRITTEN]
     metric = first[0].metric
-    arms = [arm for arm in first[0].first if arm != OWN]
-    scores = {arm: mean_of([run.first[arm] for run in first]) for arm in arms}
+    arms = [arm for arm in first[0].first if arm != OWN_BLEND]
+    scores = {arm: one for arm, one in pooled(runs, AS_WRITTEN, metric).items() if arm in arms}
     rows = max(len({correction_of(arm)[0] for arm in arms}), len(found), 4)
     figure = Figure(figsize=(15, 1.6 + _ROW * rows), layout="constrained", dpi=100)
     FigureCanvasAgg(figure)

@@ -12,7 +12,7 @@ import pytest
 import hpazoo
 from hpazoo.classes import class_list
 from hpazoo.errors import HpazooError, UsageError
-from hpazoo.evaluation.blends import OWN, judged_blends
+from hpazoo.evaluation.blends import OWN_BLEND, judged_blends
 from hpazoo.evaluation.reader_truth import ReaderCells
 from hpazoo.readers.synthetic import Synthetic
 from hpazoo.runner.finished import Run
@@ -99,7 +99,7 @@ def test_all_are_judged_on_the_same_cells(done: Run) -> None:
     reader = Synthetic(Path(), fields=5, size=128, seed=3)
     truth = ReaderCells(reader, {"type": "synthetic"}, CLASSES, tuple(reader.ids()))
     found = judged_blends(done.folder, done.blends, truth)
-    assert list(found) == [OWN, "plain", "negative"]
+    assert list(found) == [OWN_BLEND, "plain", "negative"]
     table = done.predictions
     for place, fields in enumerate(zip(*found.values(), strict=True)):
         own, plain, negative = fields

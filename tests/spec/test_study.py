@@ -65,7 +65,7 @@ study:
   comparisons:
     - {claim: one, arm: "gap,image", against: [gap], variant: alike cells, against_variant: null}
     - {claim: two, arm: "both", against: "gap ,  image", refuted: an interval below 0}
-    - {claim: three, optimism: as-written, against: fewer}
+    - {claim: three, optimism: fewer, against: 0}
 """
 
 
@@ -104,7 +104,7 @@ def test_a_study_says_everything(spec: Spec) -> None:
     assert (two.arm, two.against) == (("both",), ("gap, image",))
     assert (two.variant, two.against_variant, two.refuted) == (None, None, "an interval below 0")
     assert (three.arm, three.against, three.optimism) == ((), (), True)
-    assert (three.variant, three.against_variant) == (None, "fewer")
+    assert (three.variant, three.number, three.variants) == ("fewer", 0, ("fewer",))
 
 
 def test_a_repeat_shifts_every_seed_of_images_and_training(spec: Spec) -> None:

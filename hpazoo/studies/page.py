@@ -1,0 +1,135 @@
+"""The page of a study, in Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+import hpazoo
+from hpazoo.errors import counted
+from hpazoo.evaluation.paired import mean_of
+from hpazoo.spec import Spec
+from hpazoo.spec.shapes import AS_WRITTEN
+from hpazoo.spec.study import Study
+from hpazoo.studies.findings import Finding, Runs
+from hpazoo.studies.one_run import Scored
+from hpazoo.studies.pooling import OWN_NAME, PROMISED, cost, metric_of, pooled
+from hpazoo.studies.promise import Promise
+
+
+def page(spec: Spec, study: Study, runs: Runs, found: Sequence[Finding]) -> str:
+    """The page, in Markdown: claims, then the scores of all arms."""
+    count = len(runs[AS_WRITTEN])
+    unit = f"groups of fields by '{study.group}'" if study.group else "fields"
+    unpaired = " Promises of folds are of other images than those that they are compared with."
+    lines = [
+        f"# {spec.data.get('title', spec.name)}",
+        "",
+        f"hpazoo {hpazoo.__version__}, `hpazoo study {spec.path.name}`, {counted(count, 'repeat')} "
+        "with seeds of their own. Differences are paired: of the same cells of the same fields, by "
+        f"the first metric of their variant.{unpaired if _promising(runs) else ''} Intervals hold "
+        f"95 % of {study.rounds} resamples: of the repeats, and in each of them of {unit}.",
+        "",
+        "*Confirmed* and *refuted* ask that the whole interval and every repeat lie on one side. "
+        f"These are {counted(len(found), 'comparison')}: where nothing differs, up to one in "
+        "twenty would pass by chance.",
+        "",
+        *_seen(runs),
+        *_table(
+            ["claim", "compared", "difference", "95 %", "each repeat", "", "would be refuted by"],
+            [_row(runs, one) for one in found],
+        ),
+        "",
+        "![Scores of all arms, and differences](study.png)",
+    ]
+    if _promising(runs):
+        head = ["variant", "promised", "given by new images", "optimism", "each repeat"]
+        lines += ["", f"## What folds promised ({PROMISED})", ""]
+        kept = {variant: repeats for variant, repeats in runs.items() if _kept(repeats)}
+        lines += _table(head, [_promise(variant, repeats) for variant, repeats in kept.items()])
+    for variant in runs:
+        fields = counted(len(runs[variant][0].ids), "field")
+        lines += ["", f"## {variant} ({fields})", "", *_arms(study, runs, variant)]
+    return "\n".join(lines) + "\n"
+
+
+def _kept(repeats: Sequence[Scored]) -> list[Promise]:
+    return [run.promise for run in repeats if run.promise]
+
+
+def _promising(runs: Runs) -> bool:
+    return any(_kept(repeats) for repeats in runs.values())
+
+
+def _seen(runs: Runs) -> list[str]:
+    """A warning for each variant whose fields its weights were trained on."""
+    lines = [
+        f"- **{variant}**: {line}"
+        for variant, repeats in runs.items()
+        for line in dict.fromkeys(line for run in repeats for line in run.seen)
+    ]
+    if not lines:
+        return []
+    said = "The weights were trained on some of these fields, so that little is said of new ones:"
+    return [said, "", *lines, ""]
+
+
+def _promise(variant: str, repeats: Sequence[Scored]) -> list[str]:
+    """What images that folds left out got, and new ones."""
+    kept = _kept(repeats)
+    promised, fresh = mean_of([one.promised for one in kept]), mean_of([one.fresh for one in kept])
+    optimism = mean_of([one.optimism for one in kept])
+    low, high = optimism.interval
+    return [
+        variant,
+        f"{promised.value:.3f}",
+        f"{fresh.value:.3f}",
+        f"{optimism.value:+.3f} ({low:+.3f} to {high:+.3f})",
+        ", ".join(f"{one.optimism.value:+.3f}" for one in kept),
+    ]
+
+
+def _row(runs: Runs, one: Finding) -> list[str]:
+    first, second = (" or ".join(side) for side in one.sides)
+    where = one.comparison.variant or AS_WRITTEN
+    other = one.comparison.against_variant or AS_WRITTEN
+    compared = f"{first} ({one.one:.3f}) − {second}"
+    if one.comparison.number is None:
+        compared += f" ({one.other:.3f})"
+        where = where if where == other else f"{where} − {other}"
+    low, high = one.difference.interval
+    return [
+        one.comparison.claim,
+        f"{compared}; {metric_of(runs, one.comparison)}, {where}",
+        f"{one.difference.value:+.3f}",
+        f"{low:+.3f} to {high:+.3f}",
+        ", ".join(f"{value:+.3f}" for value in one.each),
+        f"**{one.verdict}**",
+        one.comparison.refuted,
+    ]
+
+
+def _arms(study: Study, runs: Runs, variant: str) -> list[str]:
+    repeats = runs[variant]
+    names = list(repeats[0].arms)
+    scores = {metric: pooled(runs, variant, metric) for metric in names}
+    order = sorted(scores[names[0]], key=lambda arm: -scores[names[0]][arm].value)
+    rows = []
+    for arm in order:
+        cells = [arm or OWN_NAME]
+        for metric in names:
+            low, high = scores[metric][arm].interval
+            span = f" ({low:.3f} to {high:.3f})" if math.isfinite(low) else ""
+            cells.append(f"{scores[metric][arm].value:.3f}{span}")
+        spent = cost(study, repeats[0].seconds, arm)
+        rows.append([*cells, "" if spent is None else f"{1000 * spent:.0f}"])
+    chance = [f"{np.mean([run.chance.get(one, math.nan) for run in repeats]):.3f}" for one in names]
+    rows.append(["chance", *chance, ""])
+    return _table(["arm", *names, "network, ms per field"], rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in lines]
