@@ -46,9 +46,7 @@ def judged_blends(run: Path, blends: Blends, truth: Truth) -> dict[str, list[Jud
     fields = join(_Side(run, blends), truth).fields
     found: dict[str, list[Judged]] = {name: [] for name in names}
     for one in fields:
-        scores = one.scores.reshape(len(one.scores), -1, classes)
-        if not len(scores):
-            scores = np.zeros((0, len(names), classes))
+        scores = one.scores.reshape(len(one.scores), len(names), classes)
         for place, name in enumerate(names):
             found[name].append(replace(one, scores=scores[:, place]))
     return found

@@ -126,6 +126,12 @@ class _Study:
             yield Problem(text, place, problem.hint, problem.notes)
         if found or self.found:
             return
+        lacking = [key for key in _NEEDS if not changed.data.get(key) and self.spec.get(key)]
+        for key in lacking:
+            text = f"variant '{name}' leaves nothing of '{key}'"
+            yield Problem(text, self.document.key_place(path), _NEEDS[key])
+        if lacking:
+            return
         self.views[name] = view_of(changed.data, True)
         if changed.data.get("images") != self.spec.get("images"):
             place = self.document.key_place(path)

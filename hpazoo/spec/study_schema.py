@@ -9,7 +9,9 @@ REPEATS, ROUNDS = 3, 1000
 
 _MOST_REPEATS, _LEAST_ROUNDS, _MOST_ROUNDS = 100, 100, 100_000
 _MOST_VARIANTS = _MOST_CHANGES = 32
-"""Each variant is checked as a whole spec, so a file must not ask for any number of them."""
+"""Each variant is checked as a whole spec, so a file must not ask for any number of them ..."""
+_MOST_BLENDS, _MOST_CORRECTIONS = 64, 8
+"""... and every blend is scored with each correction on all resamples."""
 
 _NAME = rf"^[A-Za-z0-9](?:[A-Za-z0-9._+ -]{{0,58}}[A-Za-z0-9._+-])?{END}"
 _NAME_RULE = (
@@ -47,11 +49,13 @@ def study_schema() -> Json:
         "blends": _named(
             {"type": "array", "items": text, "minItems": 2, "uniqueItems": True},
             "Members that are blended, by name of the blend; each member is an arm without that.",
-        ),
+        )
+        | {"maxProperties": _MOST_BLENDS},
         "corrections": _named(
             {"type": "array", "items": {"$ref": "#/definitions/postprocessors"}, "minItems": 1},
             "Lists of postprocessors by name; every arm is scored without any and with each.",
-        ),
+        )
+        | {"maxProperties": _MOST_CORRECTIONS},
         "variants": _named(
             {"type": "array", "items": text, "minItems": 1, "maxItems": _MOST_CHANGES},
             "Changes of the spec as of --set, by name; each variant is run on its own.",
@@ -101,6 +105,8 @@ def _comparison() -> Json:
         "against": {
             **arm,
             "type": ["string", "array", "number"],
+            "minimum": -1,
+            "maximum": 1,
             "description": "The arm it is compared with, or a number; a variant for 'optimism'.",
         },
         "variant": {**variant, "description": "Where they are compared; default: as-written."},

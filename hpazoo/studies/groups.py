@@ -25,10 +25,17 @@ def weights_of(names: Sequence[str], table: LabelTable | None, study: Study) -> 
     """How often each field (F,) is drawn, (rounds, F) int64.
 
     Those of the same fields are the same in all variants, so that differences are paired, and other
-    ones in other repeats. HpazooError where a field says no group.
+    ones in other repeats. One group alone tells nothing of others: then there are no rounds.
+    HpazooError where a field says no group.
     """
-    groups = names if study.group is None else _groups(names, table, study.group)
-    return group_weights(groups, study.rounds, zlib.crc32("\n".join(names).encode()))
+    groups = groups_of(names, table, study)
+    rounds = study.rounds if len(set(groups)) > 1 else 0
+    return group_weights(groups, rounds, zlib.crc32("\n".join(names).encode()))
+
+
+def groups_of(names: Sequence[str], table: LabelTable | None, study: Study) -> Sequence[str]:
+    """What each field is drawn with: itself, unless the study says a column."""
+    return names if study.group is None else _groups(names, table, study.group)
 
 
 def _groups(names: Sequence[str], table: LabelTable | None, column: str) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hpazoo.classes import ClassList, class_list
-from hpazoo.errors import HpazooError
+from hpazoo.errors import HpazooError, counted
 from hpazoo.evaluation.blends import OWN_BLEND, judged_blends
 from hpazoo.evaluation.chosen import fields_for, title
 from hpazoo.evaluation.intervals import class_mean
@@ -26,7 +26,7 @@ from hpazoo.runner.run import run
 from hpazoo.spec import Spec
 from hpazoo.spec.study import Study
 from hpazoo.studies.arms import arms_of
-from hpazoo.studies.groups import labels_of, weights_of
+from hpazoo.studies.groups import groups_of, labels_of, weights_of
 from hpazoo.studies.promise import Promise, promise
 
 PROFILE = "profile.json"
@@ -36,15 +36,16 @@ PROFILE = "profile.json"
 class Scored:
     """What one run gave.
 
-    `ids` are its fields. `arms` holds, by metric and arm, its score over resamples of the fields;
-    `positives` (C,) are true cells, or images, of each class by the first metric; `chance` is by
-    metric; `seconds` are what a field costs each member in the process with the networks. `seen`
-    says which fields the weights were trained on, a line per model. `promise` is there where it was
-    asked for.
+    `ids` are its fields, of so many `groups` that are drawn whole. `arms` holds, by metric and arm,
+    its score over resamples of the fields; `positives` (C,) are true cells, or images, of each
+    class by the first metric; `chance` is by metric; `seconds` are what a field costs each member
+    in the process with the networks. `seen` says which fields the weights were trained on, a line
+    per model. `promise` is there where it was asked for.
     """
 
     folder: Path
     ids: frozenset[str]
+    groups: int
     arms: Mapping[str, Mapping[str, Resampled]]
     positives: np.ndarray
     chance: Mapping[str, float]
@@ -81,8 +82,8 @@ def run_one(
     if done.set_aside:
         first = done.set_aside[0]
         raise HpazooError(
-            f"{folder}: {len(done.set_aside)} fields were set aside, the first, '{first.id}': "
-            f"{first.set_aside}; a study needs all of them"
+            f"{folder}: {counted(len(done.set_aside), 'field')} set aside, the first, "
+            f"'{first.id}': {first.set_aside}; a study needs all of them"
         )
     data = Path(options.data or ".")
     classes = class_list(spec.resolved["classes"])
@@ -98,7 +99,10 @@ def run_one(
         of_arm: dict[str, Resampled] = {}
         for arm, judged in fields.items():
             if len(fields_for(metric, judged)) != len(judged):
-                raise HpazooError(f"{folder}: {title(metric)} needs more than is known of images")
+                raise HpazooError(
+                    f"{folder}: {title(metric)} needs the truth of cells, and the reader of these "
+                    "images does not know it of all fields; ask for 'image-map'"
+                )
             judgement = judge(judged, metric, classes, data)
             positives.append(judgement.positives)
             of_arm[arm] = resample(judgement, weights)
@@ -109,6 +113,7 @@ def run_one(
     return Scored(
         folder,
         frozenset(names),
+        len(set(groups_of(names, table, study))),
         found,
         positives[0],
         chance,

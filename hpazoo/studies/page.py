@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
 import hpazoo
 from hpazoo.errors import counted
+from hpazoo.evaluation.intervals import FEW_FIELDS
 from hpazoo.evaluation.paired import mean_of
 from hpazoo.spec import Spec
 from hpazoo.spec.shapes import AS_WRITTEN
@@ -19,48 +21,69 @@ from hpazoo.studies.pooling import OWN_NAME, PROMISED, cost, metric_of, pooled
 from hpazoo.studies.promise import Promise
 
 
-def page(spec: Spec, study: Study, runs: Runs, found: Sequence[Finding]) -> str:
-    """The page, in Markdown: claims, then the scores of all arms."""
-    count = len(runs[AS_WRITTEN])
+def page(
+    spec: Spec, study: Study, runs: Runs, found: Sequence[Finding], repeats: Sequence[int]
+) -> str:
+    """The page: claims, then the scores of all arms; `repeats` are the numbers of the repeats."""
     unit = f"groups of fields by '{study.group}'" if study.group else "fields"
     unpaired = " Promises of folds are of other images than those that they are compared with."
     lines = [
-        f"# {spec.data.get('title', spec.name)}",
+        f"# {_plain(spec.data.get('title', spec.name))}",
         "",
-        f"hpazoo {hpazoo.__version__}, `hpazoo study {spec.path.name}`, {counted(count, 'repeat')} "
-        "with seeds of their own. Differences are paired: of the same cells of the same fields, by "
-        f"the first metric of their variant.{unpaired if _promising(runs) else ''} Intervals hold "
-        f"95 % of {study.rounds} resamples: of the repeats, and in each of them of {unit}.",
+        f"hpazoo {hpazoo.__version__}, `{_command(spec)}`, {_which(repeats)}. Differences are "
+        "paired: of the same cells of the same fields, by the first metric of their "
+        f"variant.{unpaired if _promising(runs) else ''} Intervals hold 95 % of {study.rounds} "
+        f"resamples: of the repeats, and in each of them of {unit}.",
         "",
-        "*Confirmed* and *refuted* ask that the whole interval and every repeat lie on one side. "
-        f"These are {counted(len(found), 'comparison')}: where nothing differs, up to one in "
-        "twenty would pass by chance.",
-        "",
+        *_few(runs),
         *_seen(runs),
-        *_table(
-            ["claim", "compared", "difference", "95 %", "each repeat", "", "would be refuted by"],
-            [_row(runs, one) for one in found],
-        ),
-        "",
-        "![Scores of all arms, and differences](study.png)",
     ]
+    if found:
+        head = ["claim", "compared", "difference", "95 %", "each repeat", "", "refuted by"]
+        lines += [
+            "*Confirmed* and *refuted* ask that the whole interval and every repeat lie on one "
+            f"side. These are {counted(len(found), 'comparison')}: where nothing differs, up to "
+            "one in twenty would pass by chance.",
+            "",
+            *_table(head, [_row(runs, one) for one in found]),
+            "",
+        ]
+    lines.append("![Scores of all arms, and differences](study.png)")
     if _promising(runs):
         head = ["variant", "promised", "given by new images", "optimism", "each repeat"]
         lines += ["", f"## What folds promised ({PROMISED})", ""]
-        kept = {variant: repeats for variant, repeats in runs.items() if _kept(repeats)}
-        lines += _table(head, [_promise(variant, repeats) for variant, repeats in kept.items()])
-    for variant in runs:
-        fields = counted(len(runs[variant][0].ids), "field")
+        kept = {variant: every for variant, every in runs.items() if _kept(every)}
+        lines += _table(head, [_promise(variant, every) for variant, every in kept.items()])
+    for variant, every in runs.items():
+        fields = counted(len(every[0].ids), "field")
         lines += ["", f"## {variant} ({fields})", "", *_arms(study, runs, variant)]
     return "\n".join(lines) + "\n"
 
 
-def _kept(repeats: Sequence[Scored]) -> list[Promise]:
-    return [run.promise for run in repeats if run.promise]
+def _command(spec: Spec) -> str:
+    changes = [f"--set '{one}'" for one in spec.settings]
+    images = [f"--images {spec.images}"] if spec.images else []
+    return " ".join(["hpazoo study", spec.path.name, *images, *changes]).replace("`", "'")
 
 
-def _promising(runs: Runs) -> bool:
-    return any(_kept(repeats) for repeats in runs.values())
+def _which(repeats: Sequence[int]) -> str:
+    first, last = repeats[0], repeats[-1]
+    return f"repeat {first}" if first == last else f"repeats {first} to {last}"
+
+
+def _plain(text: str) -> str:
+    """A text as it is: nothing in it is markup."""
+    return re.sub(r"([\\`*_\[\]<>|!#&])", r"\\\1", text)
+
+
+def _few(runs: Runs) -> list[str]:
+    """A warning where resamples know little of other fields."""
+    least = min(run.groups for repeats in runs.values() for run in repeats)
+    if least >= FEW_FIELDS:
+        return []
+    if least < 2:
+        return ["One group of fields alone tells nothing of others: no intervals, no verdicts.", ""]
+    return [f"{least} groups of fields are few: the true intervals are wider.", ""]
 
 
 def _seen(runs: Runs) -> list[str]:
@@ -74,6 +97,14 @@ def _seen(runs: Runs) -> list[str]:
         return []
     said = "The weights were trained on some of these fields, so that little is said of new ones:"
     return [said, "", *lines, ""]
+
+
+def _kept(repeats: Sequence[Scored]) -> list[Promise]:
+    return [run.promise for run in repeats if run.promise]
+
+
+def _promising(runs: Runs) -> bool:
+    return any(_kept(repeats) for repeats in runs.values())
 
 
 def _promise(variant: str, repeats: Sequence[Scored]) -> list[str]:
@@ -101,13 +132,13 @@ def _row(runs: Runs, one: Finding) -> list[str]:
         where = where if where == other else f"{where} − {other}"
     low, high = one.difference.interval
     return [
-        one.comparison.claim,
+        _plain(one.comparison.claim),
         f"{compared}; {metric_of(runs, one.comparison)}, {where}",
         f"{one.difference.value:+.3f}",
         f"{low:+.3f} to {high:+.3f}",
         ", ".join(f"{value:+.3f}" for value in one.each),
         f"**{one.verdict}**",
-        one.comparison.refuted,
+        _plain(one.comparison.refuted),
     ]
 
 
@@ -132,4 +163,4 @@ def _arms(study: Study, runs: Runs, variant: str) -> list[str]:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [head, ["---"] * len(head), *rows]
-    return [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in lines]
+    return [f"| {' | '.join(row)} |" for row in lines]

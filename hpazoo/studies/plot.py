@@ -38,16 +38,17 @@ def png(runs: Runs, found: Sequence[Finding]) -> bytes:
     arms = [arm for arm in first[0].first if arm != OWN_BLEND]
     scores = {arm: one for arm, one in pooled(runs, AS_WRITTEN, metric).items() if arm in arms}
     rows = max(len({correction_of(arm)[0] for arm in arms}), len(found), 4)
-    figure = Figure(figsize=(15, 1.6 + _ROW * rows), layout="constrained", dpi=100)
+    figure = Figure(figsize=(15 if found else 8, 1.6 + _ROW * rows), layout="constrained", dpi=100)
     FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
+    left, *others = figure.subplots(1, 2 if found else 1, squeeze=False)[0]
     _scores(left, scores, f"{metric} of each arm")
     chance = float(np.mean([run.chance.get(metric, math.nan) for run in first]))
     if math.isfinite(chance):
         left.axvline(chance, color=_GREY, linewidth=0.9, linestyle=":")
         at = left.get_xaxis_transform()
         left.text(chance, 1.0, " chance", color=_GREY, fontsize=8, va="bottom", transform=at)
-    _differences(right, found)
+    for right in others:
+        _differences(right, found)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()
@@ -72,7 +73,7 @@ def _scores(axis: Any, scores: Mapping[str, Resampled], title: str) -> None:
                 label = "_"
     _rows(axis, order, title)
     if len(corrections) > 1:
-        axis.legend(loc="lower right", fontsize=8, title="correction", title_fontsize=8)
+        _legend(axis, "outside lower left")
 
 
 def _differences(axis: Any, found: Sequence[Finding]) -> None:
@@ -85,7 +86,14 @@ def _differences(axis: Any, found: Sequence[Finding]) -> None:
     _rows(axis, [_short(one.comparison.claim) for one in rows], "difference of each comparison")
     for verdict, colour in _OF_VERDICT.items():
         axis.plot([], [], "o", color=colour, markersize=4, label=verdict)
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3, fontsize=8, frameon=False)
+    _legend(axis, "outside lower right")
+
+
+def _legend(axis: Any, place: str) -> None:
+    """Below the panels, where it hides nothing."""
+    handles, texts = axis.get_legend_handles_labels()
+    look = {"ncols": len(texts), "fontsize": 8, "frameon": False}
+    axis.figure.legend(handles, texts, loc=place, **look)
 
 
 def _dot(axis: Any, place: float, score: Resampled, colour: str, label: str = "_") -> None:

@@ -21,23 +21,29 @@ from hpazoo.studies.page import page
 from hpazoo.studies.pooling import OWN_NAME, PROMISED, cost, metric_of, pooled
 from hpazoo.tables import write_table
 
+FILES = ("scores.csv", "classes.csv", "comparisons.csv", "study.md", "study.png")
+
 
 def write(
-    folder: Path, spec: Spec, study: Study, runs: Runs, found: Sequence[Finding]
+    folder: Path,
+    spec: Spec,
+    study: Study,
+    runs: Runs,
+    found: Sequence[Finding],
+    repeats: Sequence[int],
 ) -> list[Path]:
-    """All `FILES`, each whole or not at all."""
+    """All `FILES`, each whole or not at all; `repeats` are the numbers of the repeats."""
     paths = [folder / name for name in FILES]
     write_table(paths[0], _SCORES, _scores(study, runs))
     write_table(paths[1], _CLASSES, _classes(spec, runs))
     write_table(paths[2], _COMPARISONS, _comparisons(runs, found))
     with replacing(paths[3]) as temporary:
-        temporary.write_text(page(spec, study, runs, found), encoding="utf-8")
+        temporary.write_text(page(spec, study, runs, found, repeats), encoding="utf-8")
     with replacing(paths[4]) as temporary:
         temporary.write_bytes(plot.png(runs, found))
     return paths
 
 
-FILES = ("scores.csv", "classes.csv", "comparisons.csv", "study.md", "study.png")
 _SCORES = ["variant", "metric", "arm", "value", "low", "high", "repeats", "ms_per_field"]
 _CLASSES = ["variant", "arm", "class", "value", "positives"]
 _COMPARISONS = [

@@ -14,8 +14,10 @@ from hpazoo.spec import Spec
 from hpazoo.spec.shapes import AS_WRITTEN
 from hpazoo.spec.study import Study, seeds_of, study_of, variant_of
 from hpazoo.studies.findings import Finding, Runs, findings
+from hpazoo.studies.folder import prepare
 from hpazoo.studies.one_run import Scored, run_one
-from hpazoo.studies.report import write
+from hpazoo.studies.preflight import check
+from hpazoo.studies.report import FILES, write
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ def study(
     repeats = range(first, first + asked.repeats)
     specs = {(repeat, name): variant_of(spec, name, repeat) for repeat in repeats for name in names}
     _check_repeats(spec, asked, specs.values())
+    check({name: specs[first, name] for name in names}, asked, Path(options.data or "."))
+    prepare(folder, spec, repeats, FILES)
     compared = {name for one in asked.comparisons for name in one.variants}
     chosen_only = {asked.choose_on} - compared
     promising = {name for one in asked.comparisons if one.optimism for name in one.variants}
@@ -97,7 +101,7 @@ def study(
             for line in done.seen:
                 screen.say(f"{line}: what is compared there says little of new images")
     found = tuple(findings(asked, runs))
-    files = write(folder, spec, asked, runs, found)
+    files = write(folder, spec, asked, runs, found, repeats)
     return Studied(folder, runs, found, tuple(files))
 
 

@@ -65,12 +65,16 @@ def sheet(
     height, width = field.shape[:2]
     paper = Figure(dpi=_DPI)
     canvas: Canvas = FigureCanvasAgg(paper)
-    total = 3 * _EDGE + 2 * width
+    seen = "microtubules red, protein green, nucleus blue"
+    # what stands above a small picture is wider than it
+    room = max(width, *(round(_extent(canvas, text, 10)[0]) + 1 for text in (seen, about)))
+    total = 3 * _EDGE + 2 * room
     columns, step = _columns(canvas, legend, total - 2 * _EDGE)
     rows = -(-len(legend) // columns)
     page = np.full((_HEAD + height + _EDGE + rows * _ROW + _EDGE, total, 3), 255, np.uint8)
     page[_HEAD : _HEAD + height, _EDGE : _EDGE + width] = field
-    page[_HEAD : _HEAD + height, 2 * _EDGE + width : 2 * _EDGE + 2 * width] = cells
+    second = 2 * _EDGE + room
+    page[_HEAD : _HEAD + height, second : second + width] = cells
     bar = _bar(page, height, width, pixel)
     places = [
         (_EDGE + k % columns * step, _HEAD + height + _EDGE + k // columns * _ROW)
@@ -85,15 +89,14 @@ def sheet(
     if stamp:
         text = f"{stamp}: these calls mean nothing"
         write(total - _EDGE, 24, text, size=13, weight="bold", color=_STAMP, ha="right")
-    seen = "microtubules red, protein green, nucleus blue"
     write(_EDGE, 50, seen, size=10, color=_QUIET)
-    write(2 * _EDGE + width, 50, about, size=10, color=_QUIET)
+    write(second, 50, about, size=10, color=_QUIET)
     if bar:
         write(*bar, size=10, color="white", ha="center")
     for entry, (x, y) in zip(legend, places, strict=True):
         write(x + _SWATCH + 8, y + _SWATCH / 2, entry.text, size=10)
     for label in labels:
-        _in_cell(canvas, write, label, 2 * _EDGE + width, _HEAD)
+        _in_cell(canvas, write, label, second, _HEAD)
     return _png(canvas)
 
 

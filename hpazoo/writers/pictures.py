@@ -52,7 +52,7 @@ class Pictures:
         fields: Annotated[int, Range(ge=1)] = 4,
         choose: Literal["varied", "first"] = "varied",
         threshold: Annotated[float, Range(ge=0, le=1)] = 0.5,
-        size: Annotated[int, Range(ge=256, le=4096)] = 900,
+        size: Annotated[int, Range(ge=256, le=2048)] = 900,
     ) -> None:
         self.classes = classes
         self.fields = fields

@@ -24,7 +24,9 @@ def score(value: float, spread: float = 0.0) -> Resampled:
 
 
 def scored(ids: str = "test", promise: Promise | None = None, **arms: Resampled) -> Scored:
-    return Scored(Path(), frozenset({ids}), {"cell-map": arms}, np.ones(1), {}, {}, promise=promise)
+    return Scored(
+        Path(), frozenset({ids}), 144, {"cell-map": arms}, np.ones(1), {}, {}, promise=promise
+    )
 
 
 def compared(**more: Any) -> Comparison:
@@ -110,7 +112,7 @@ def test_a_number_to_compare_with() -> None:
 
 
 def test_two_metrics_are_not_compared() -> None:
-    other = Scored(Path(), frozenset(), {"hpa-map": {"other": score(0.5)}}, np.ones(1), {}, {})
+    other = Scored(Path(), frozenset(), 144, {"hpa-map": {"other": score(0.5)}}, np.ones(1), {}, {})
     runs = {"as-written": [scored(one=score(0.5))], "outlined": [other]}
     with pytest.raises(HpazooError, match="cell-map in one and hpa-map in the other"):
         findings(study(compared(against_variant="outlined")), runs)

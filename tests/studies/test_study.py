@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 import hpazoo
 from hpazoo.errors import UsageError
+from hpazoo.readers.synthetic import Synthetic
 from hpazoo.studies.study import Studied
+from tests.docs.pages import cli
 
 SPEC = """\
 hpazoo: 1
@@ -141,3 +146,74 @@ def test_repeats_that_would_be_the_same(spec: Path, tmp_path: Path) -> None:
             settings=[*settings, "study.variants={}", "study.comparisons=[]"],
             workers=0,
         )
+
+
+def test_one_group_tells_nothing_of_others(spec: Path, tmp_path: Path) -> None:
+    """No interval of no width, and no verdict."""
+    settings = ["images.fields=2", "study.repeats=1", "study.variants={}"]
+    settings.append("study.comparisons=[{claim: it knows something, arm: masked, against: 0}]")
+    done = hpazoo.study(spec, out=tmp_path / "study", settings=settings, workers=0)
+    (found,) = done.findings
+    assert found.difference.value > 0 and found.verdict == "not confirmed"
+    page = (tmp_path / "study" / "study.md").read_text(encoding="utf-8")
+    assert "One group of fields alone tells nothing of others: no intervals, no verdicts." in page
+
+
+def test_a_field_without_cells_is_scored_too(spec: Path, tmp_path: Path) -> None:
+    """Its image has labels, and no cell that could have been told."""
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for number, name in enumerate(Synthetic(Path(), fields=2, size=256, seed=40).ids()):
+        labels = np.zeros((256, 256), np.uint16)
+        labels[100:150, 100:150] = number  # the first field has none
+        cv2.imwrite(str(masks / f"{name}.png"), labels)
+    settings = [
+        *("images.fields=2", f"masks={{type: label-images, root: {masks}}}"),
+        *("metrics=[image-map, cell-map]", "study.repeats=1", "study.variants={}"),
+        *("study.comparisons=[]", "study.group=null"),
+    ]
+    done = hpazoo.study(spec, out=tmp_path / "study", settings=settings, workers=0)
+    (run,) = done.runs["as-written"]
+    assert len(run.ids) == 2 and np.isfinite(run.first["masked"].value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        ("outputs=[kaggle-submission]", "put 'table' among the 'outputs'"),
+        ("ensemble=tuned", "ensemble 'tuned' learns its weights"),
+        ("study.group=plat", "no column of the labels .* plate, well, antibody"),
+        ('study.variants.strong=["metrics=[image-map]"]', "image-map in strong"),
+    ],
+)
+def test_what_cannot_be_studied_is_said_first(
+    spec: Path, tmp_path: Path, setting: str, why: str
+) -> None:
+    claim = "{claim: one, arm: masked, against: masked, against_variant: strong}"
+    settings = [setting, f"study.comparisons=[{claim}]"]
+    with pytest.raises(UsageError, match=f"(?s)this cannot be studied:.*{why}"):
+        hpazoo.study(spec, out=tmp_path / "study", settings=settings, workers=0)
+    assert not (tmp_path / "study").exists()
+
+
+def test_the_folder_is_a_studys_own(spec: Path, studied: Studied, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "study.md").write_text("my notes", encoding="utf-8")
+    with pytest.raises(UsageError, match="holds files, but no study"):
+        hpazoo.study(spec, out=tmp_path / "mine", workers=0)
+    # another study in the same folder: what was found before is kept
+    before = (studied.folder / "study.md").read_bytes()
+    folder = tmp_path / "again"
+    shutil.copytree(studied.folder, folder)
+    settings = ["study.repeats=1", "study.rounds=150"]
+    hpazoo.study(spec, out=folder, settings=settings, workers=0)
+    assert (folder / "old" / "1" / "study.md").read_bytes() == before
+    page = (folder / "study.md").read_text(encoding="utf-8")
+    assert "--set 'study.repeats=1' --set 'study.rounds=150'`, repeat 0." in page
+
+
+def test_the_command(spec: Path, studied: Studied) -> None:
+    code, said = cli(["hpazoo", "study", str(spec), "--out", str(studied.folder), "--workers", "0"])
+    assert code == 0
+    assert re.search(r"it knows something .* confirmed", said)
+    assert str(studied.folder / "study.png") in said
