@@ -98,6 +98,9 @@ def study(
     device: str | None = None,
     workers: int | None = None,
     batch_size: int | None = None,
+    precision: str | None = None,
+    accelerate: str | None = None,
+    processes: int | None = None,
     cache: str | Path | None = None,
     quiet: bool = True,
 ) -> Studied:
@@ -129,6 +132,9 @@ def study(
         device=device,
         workers=workers,
         batch_size=batch_size,
+        precision=precision,
+        accelerate=accelerate,
+        processes=processes,
         cache=None if cache is None else Path(cache),
     )
     folder = None if out is None else Path(out)

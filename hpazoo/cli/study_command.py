@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpazoo.cli import options
-from hpazoo.runner.options import Options, wait_passively
+from hpazoo.runner.options import PRECISIONS, Options, wait_passively
 
 if TYPE_CHECKING:
     from hpazoo.studies.findings import Finding
@@ -27,7 +27,14 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 )
 @click.option("--device", help="auto, cpu, cuda, cuda:1, mps [default: auto].")
 @click.option("--workers", type=click.IntRange(0, 256), help="Processes that read and segment.")
+@click.option(
+    "--processes", type=click.IntRange(1, 1024), help="Share a training [default: one per GPU]."
+)
 @click.option("--batch-size", type=click.IntRange(1, 4096), help="Views in a network's batch.")
+@click.option("--precision", type=click.Choice(PRECISIONS), help="Of the network [default: 32].")
+@click.option(
+    "--accelerate", metavar="NAME", help="Who runs the backbones: see 'list accelerators'."
+)
 @click.option("--cache", type=FOLDER, help="Keep decoded fields here, for the next run.")
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
 @options.plugin
@@ -40,7 +47,10 @@ def command(
     first: int,
     device: str | None,
     workers: int | None,
+    processes: int | None,
     batch_size: int | None,
+    precision: str | None,
+    accelerate: str | None,
     cache: Path | None,
     quiet: bool,
 ) -> int:
@@ -53,7 +63,16 @@ def command(
     from hpazoo.studies.study import study
 
     loaded = load(spec, settings=settings, images=images)
-    how = Options(data=data, device=device, workers=workers, batch_size=batch_size, cache=cache)
+    how = Options(
+        data=data,
+        device=device,
+        workers=workers,
+        processes=processes,
+        batch_size=batch_size,
+        precision=precision,
+        accelerate=accelerate,
+        cache=cache,
+    )
     done = study(loaded, out, how, first=first, quiet=quiet)
     if not quiet:
         _show(done.findings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from hpazoo.runner.options import Settings
 from hpazoo.runner.worker import build_segmenter
 from hpazoo.segmenters import Segmenter
 from hpazoo.spec import Model, Spec
+
+_FILE_NAME = re.compile(r"[^/\\\x00-\x1f]+")
 
 BYTES_PER_FIELD = 1_000_000
 """Masks and predictions of a field of 2048 px with some 30 cells, generously."""
@@ -69,7 +72,7 @@ def preflight(
     segmenter = build_segmenter(spec.resolved["masks"], data, settings.device)
     fields: list[str] = []
     try:
-        fields = reader.ids()[: settings.limit]
+        fields = _names(reader, spec.resolved["images"]["type"])[: settings.limit]
     except HpazooError as error:
         items.append(f"images: {error}")
     if fields:
@@ -90,6 +93,18 @@ def preflight(
     if items:
         raise MissingError(items)
     return Ready(reader, segmenter, fields, files, programs, tables)
+
+
+def _names(reader: Reader, name: str) -> list[str]:
+    """Ids of all fields; HpazooError where one cannot be the name of a file, as it will be."""
+    ids = list(reader.ids())
+    for one in ids:
+        if not isinstance(one, str) or not _FILE_NAME.fullmatch(one) or set(one) == {"."}:
+            raise HpazooError(
+                f"reader '{name}' calls a field {one!r}, and files are to be named after it: an id "
+                "is a text without / and \\"
+            )
+    return ids
 
 
 def weights_of(model: Model, data: Path) -> list[Path]:

@@ -77,7 +77,7 @@ class _References:
         if name not in components(kind):
             if NAME.fullmatch(name):
                 text = f"no installed package provides the {noun} '{name}'"
-                yield Problem(text, place, "install the plugin, or take another")
+                yield Problem(text, place, "install the plugin, or give its file with --plugin")
             return
         try:
             found = description(kind, name)

@@ -102,6 +102,28 @@ def parts(page: str, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_a_reader_of_ones_own(page: str, tmp_path: Path) -> None:
+    """Its cells are scored, coloured, and cut out to be learned from."""
+    code = re.findall(r"```python\n(.*?)```", page, re.S)[3]
+    (tmp_path / "disks.py").write_text(code, encoding="utf-8")
+    (line,) = re.findall(r"^hpazoo run drawn-cells .+", page, re.M)
+    said = hpazoo(line, tmp_path)
+    assert "24 true and 24 predicted cells" in said
+    assert "  runs/disks/pictures/disks_0_0.png and 3 more" in said
+    check = (
+        f"{code}\nfrom pathlib import Path\nfrom hpazoo.classes import class_list\n"
+        "from hpazoo.readers import readers\n"
+        f"reader = readers.build({{'type': 'cell-crops', 'of': 'lab.disks', 'labels': 'cell', "
+        "'size': 32}, Path())\n"
+        "table = reader.labels(class_list('hpa-2021'))\n"
+        "assert len(table) == 24 and set(table.columns) == {'well', 'field'}\n"
+        "assert reader.read(table.ids[0]).pixels.shape == (4, 32, 32)\n"
+    )
+    words = [sys.executable, "-c", check]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_splitter_of_ones_own(page: str, parts: Path) -> None:
     (line,) = re.findall(r"^hpazoo split .+", page, re.M)
     said = hpazoo(line, parts)
