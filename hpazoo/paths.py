@@ -55,6 +55,11 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def is_unfinished(path: Path) -> bool:
+    """Whether a file is one that `replacing` was stopped at, by a kill or a power cut."""
+    return re.fullmatch(r"\..+\.[0-9]+\.part(\..*)?", path.name) is not None
+
+
 def natural_order(text: str) -> list[tuple[int, int | str]]:
     """Sort key under which `fold-10` comes after `fold-9`."""
     parts = re.split(r"(\d+)", text)

@@ -23,7 +23,7 @@ import yaml
 
 from hpazoo.errors import UsageError
 from hpazoo.fields import Cells, FieldRecord
-from hpazoo.paths import replacing
+from hpazoo.paths import is_unfinished, replacing
 from hpazoo.runner.worker import MASK_SUFFIXES
 
 _KEY = b"hpazoo.key"
@@ -110,7 +110,8 @@ class RunFolder:
 
     def _is_new(self) -> bool:
         """Killed between the making of the folder and its first lock."""
-        return {path.name for path in self.path.iterdir()} <= {"masks", self.log.name}
+        there = {path.name for path in self.path.iterdir() if not is_unfinished(path)}
+        return there <= {"masks", self.log.name}
 
     def _clear(self, lock: Mapping[str, Any]) -> None:
         """Remove what runs write, and nothing else."""

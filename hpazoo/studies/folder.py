@@ -9,7 +9,7 @@ from typing import Any
 
 import hpazoo
 from hpazoo.errors import UsageError
-from hpazoo.paths import replacing
+from hpazoo.paths import is_unfinished, replacing
 from hpazoo.runner.folder import RunFolder
 from hpazoo.spec import Spec
 
@@ -26,7 +26,8 @@ def prepare(folder: Path, spec: Spec, repeats: Iterable[int], files: Iterable[st
     mark = folder / MARK
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; give a folder with --out")
-    if folder.is_dir() and any(folder.iterdir()) and not mark.is_file():
+    others = folder.is_dir() and not all(map(is_unfinished, folder.iterdir()))
+    if others and not mark.is_file():
         raise UsageError(
             f"{folder} holds files, but no study (no {MARK}); give an empty or new folder "
             "with --out"

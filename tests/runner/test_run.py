@@ -185,6 +185,20 @@ def test_killed_at_any_moment_it_goes_on(spec_file: Path, tmp_path: Path) -> Non
     assert outputs_of(out) == outputs_of(tmp_path / "whole")
 
 
+def test_killed_while_its_first_lock_was_written(spec_file: Path, tmp_path: Path) -> None:
+    """The half-written lock is not taken for a file of the user's."""
+    out = tmp_path / "killed"
+    (out / "masks").mkdir(parents=True)
+    (out / "log.txt").touch()
+    (out / ".run.lock.17087.part.yaml").write_text("hpazoo: 1\nname: sm", encoding="utf-8")
+    run(spec_file, out, until="segment")
+    assert (out / "run.lock.yaml").is_file()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / ".part.yaml").touch()
+    with pytest.raises(HpazooError, match="holds files, but no run of hpazoo"):
+        run(spec_file, tmp_path / "mine", until="segment")
+
+
 def test_a_dead_worker_is_a_message(spec_file: Path, tmp_path: Path) -> None:
     from hpazoo.runner.feed import Feed
     from hpazoo.runner.worker import Job, Task
