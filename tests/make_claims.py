@@ -62,9 +62,8 @@ def folds() -> Iterator[str]:
     """What folds promised, and what new plates gave."""
     yield "| labels and folds | promised | new plates gave | optimism, each repeat |"
     yield "|---|---|---|---|"
-    found = {
-        (r["variant"], r["arm"]): r for r in rows_of("scores.csv") if r["metric"] == "image-map"
-    }
+    rows = [r for r in rows_of("scores.csv") if r["metric"] == "image-map of labels"]
+    found = {(r["variant"], r["arm"]): r for r in rows}
     for variant in ("clean random", "clean antibody", "noisy random", "noisy antibody"):
         promised, fresh = found[variant, "promised"], found[variant, "fresh"]
         pairs = zip(promised["repeats"].split(), fresh["repeats"].split(), strict=True)
@@ -80,8 +79,8 @@ def page(text: str) -> str:
     """The page with the tables of docs/claims/ between its marks."""
     for name, table in TABLES.items():
         lines = "\n".join(table())
-        pattern = re.compile(rf"(<!-- table: {name} -->\n).*?(\n<!-- end -->)", re.S)
-        text, count = pattern.subn(lambda m, new=lines: m[1] + new + m[2], text)
+        pattern = re.compile(rf"(<!-- table: {name} -->\n)(?:\|[^\n]*\n)*(<!-- end -->)")
+        text, count = pattern.subn(lambda m, new=lines: f"{m[1]}{new}\n{m[2]}", text)
         if count != 1:
             raise SystemExit(f"{PAGE}: expected one table '{name}', found {count}")
     return text

@@ -42,8 +42,8 @@ def test_verdicts_follow_from_the_numbers() -> None:
 def test_the_gates_hold() -> None:
     """Where they do not, nothing else on the page means anything, and it must say so."""
     verdict = {row["claim"]: row["verdict"] for row in rows_of("comparisons.csv")}
-    assert verdict["Cell labels teach this network the drawn patterns"] == "confirmed"
-    assert verdict["Field labels teach it a good deal of them"] == "confirmed"
+    assert verdict["Labels of cells teach such a network the drawn patterns"] == "confirmed"
+    assert verdict["Labels of fields teach it a good deal of them"] == "confirmed"
     ceiling = [row for row in rows_of("classes.csv") if row["variant"] == "on cells"]
     ceiling = [row for row in ceiling if row["arm"] == "crop-network" and row["value"]]
     assert len(ceiling) == 19
