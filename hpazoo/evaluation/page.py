@@ -29,8 +29,13 @@ _ALTS = {
 def html_of(evaluation: Evaluation, pictures: Mapping[str, bytes]) -> str:
     """The whole page; pictures are in it, and everything that came from files is escaped."""
     about = evaluation.about
-    names = [_file(about.get(key)) for key in ("predictions", "truth")]
-    parts = [f"<h1>{names[0]} against {names[1]}</h1>" if all(names) else "<h1>Scores</h1>"]
+    run = _said(about, "predictions", "run")
+    heading = f"Scores of {run}" if run else "Scores"
+    predictions = _said(about, "predictions", "file")
+    truth = _said(about, "truth", "file") or _said(about, "truth", "form")
+    parts = [f"<h1>{heading}</h1>"]
+    if predictions and truth:
+        parts.append(f'<p class="quiet">{predictions} against {truth}</p>')
     if evaluation.stamp:
         parts.append(
             f'<p class="warning"><b>{escape(evaluation.stamp)}</b>: these numbers mean nothing.</p>'
@@ -62,7 +67,7 @@ def html_of(evaluation: Evaluation, pictures: Mapping[str, bytes]) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Scores</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        f"<title>{heading}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
 
 
@@ -165,5 +170,6 @@ def _picture(name: str, pictures: Mapping[str, bytes]) -> str:
     return f'<img alt="{_ALTS[name]}" src="data:image/png;base64,{data}">'
 
 
-def _file(said: object) -> str:
-    return escape(str(said.get("file", ""))) if isinstance(said, Mapping) else ""
+def _said(about: Mapping[str, object], of: str, key: str) -> str:
+    found = about.get(of)
+    return escape(str(found.get(key) or "")) if isinstance(found, Mapping) else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpazoo.evaluation.calibration import BINS
-from hpazoo.evaluation.scoring import Evaluation
+from hpazoo.evaluation.scoring import Evaluation, Score
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +42,8 @@ def curves(evaluation: Evaluation) -> bytes:
         most = max(int(score.positives[index]) for score in drawn)
         name = evaluation.classes.names[index]
         short = name if len(name) <= 27 else name[:25].rstrip() + "…"
-        _title(axis, short, f"{most} true")
+        _title(axis, short)
+        told = []
         for place, score in enumerate(drawn):
             curve = score.curves[index]
             if curve is None:
@@ -55,16 +56,8 @@ def curves(evaluation: Evaluation) -> bytes:
                 # The first is wider, so that it shows where another lies on it.
                 width = 1.1 if place else 2.4
                 axis.step(recall, precision, where="pre", color=colour, linewidth=width)
-            axis.text(
-                0.03,
-                0.16 + 0.11 * (len(drawn) - 1 - place),
-                f"{score.values[index]:.2f}",
-                color=colour,
-                fontsize=8,
-                transform=axis.transAxes,
-                bbox=_BEHIND,
-                zorder=5,
-            )
+            told.append((f"{score.values[index]:.2f}", colour))
+        _tell(axis, [*told, (f"{most} true", _GREY)], _is_low(drawn, index))
         axis.set_xlim(0, 1)
         axis.set_ylim(0, 1.02)
         axis.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
@@ -105,7 +98,7 @@ def calibration(evaluation: Evaluation) -> bytes:
     interval = ""
     if np.isfinite(found.interval).all():
         interval = f" ({found.interval[0]:.3f} to {found.interval[1]:.3f})"
-    _title(main, f"calibration error {found.error:.3f}{interval}", "")
+    _title(main, f"calibration error {found.error:.3f}{interval}")
     main.text(0.97, 0.04, "below the line: too sure", color=_GREY, fontsize=8, ha="right")
     main.text(0.03, 0.93, "above: not sure enough", color=_GREY, fontsize=8)
     main.tick_params(labelbottom=False)
@@ -131,15 +124,27 @@ def _errors_by_class(axis: Any, evaluation: Evaluation) -> None:
     axis.spines["left"].set_visible(False)
 
 
-def _title(axis: Any, name: str, more: str) -> None:
+def _title(axis: Any, name: str) -> None:
     axis.set_title(name, fontsize=9, loc="left", pad=4)
-    if more:
+
+
+def _is_low(scores: list[Score], index: int) -> bool:
+    """Whether the curves of a class leave the upper right corner free, or the lower left."""
+    values = [score.values[index] for score in scores if score.curves[index] is not None]
+    return max(values, default=0.0) < 0.5
+
+
+def _tell(axis: Any, lines: list[tuple[str, str]], above: bool) -> None:
+    """Lines and their colours, where no curve is."""
+    x, side, top = (0.97, "right", 0.9) if above else (0.03, "left", 0.05 + 0.11 * (len(lines) - 1))
+    for place, (text, colour) in enumerate(lines):
         axis.text(
-            0.03,
-            0.04,
-            more,
-            fontsize=7,
-            color=_GREY,
+            x,
+            top - 0.11 * place,
+            text,
+            color=colour,
+            fontsize=8,
+            ha=side,
             transform=axis.transAxes,
             bbox=_BEHIND,
             zorder=5,
