@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -80,14 +80,14 @@ def study(
     chosen_only = {asked.choose_on} - compared
     promising = {name for one in asked.comparisons if one.optimism for name in one.variants}
     runs: dict[str, list[Scored]] = {name: [] for name in names}
-    total, number, begin = asked.repeats * len(names), 0, time.monotonic()
+    ahead = [name for _ in repeats for name in names]
+    total, took = len(ahead), dict[str, float]()
     for repeat in repeats:
         place = folder / f"repeat-{repeat}"
         for name in names:
-            number += 1
-            screen.say(
-                f"run {number} of {total}: repeat {repeat}, {name}{_left(number, total, begin)}"
-            )
+            number = total - len(ahead) + 1
+            screen.say(f"run {number} of {total}: repeat {repeat}, {name}{_left(ahead, took)}")
+            began = time.monotonic()
             how = replace(
                 options,
                 cache=options.cache or folder / "cache",
@@ -98,6 +98,8 @@ def study(
             promises = name in promising
             done = run_one(specs[repeat, name], here, place / name, how, quiet, promises)
             runs[name].append(done)
+            took[name] = time.monotonic() - began
+            ahead = ahead[1:]
             for line in done.seen:
                 screen.say(f"{line}: what is compared there says little of new images")
     found = tuple(findings(asked, runs))
@@ -114,9 +116,8 @@ def _check_repeats(spec: Spec, asked: Study, specs: Iterable[Spec]) -> None:
         )
 
 
-def _left(number: int, total: int, begin: float) -> str:
-    """`, about 12 min left`, once there is something to go by."""
-    if number == 1:
+def _left(ahead: Sequence[str], took: Mapping[str, float]) -> str:
+    """`, about 12 min left`, once each variant ahead has shown how long it takes."""
+    if not all(name in took for name in ahead):
         return ""
-    spent = time.monotonic() - begin
-    return f", about {max(1, round(spent / (number - 1) * (total - number + 1) / 60))} min left"
+    return f", about {max(1, round(sum(took[name] for name in ahead) / 60))} min left"

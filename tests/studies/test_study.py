@@ -217,3 +217,8 @@ def test_the_command(spec: Path, studied: Studied) -> None:
     assert code == 0
     assert re.search(r"it knows something .* confirmed", said)
     assert str(studied.folder / "study.png") in said
+    # how long the rest takes is said once each variant has shown it
+    left = re.findall(
+        r"^run \d of 6: repeat \d, [a-z -]+(, about \d+ min left)?$", said, re.MULTILINE
+    )
+    assert list(map(bool, left)) == [False, False, False, True, True, True]
