@@ -114,7 +114,13 @@ def add_file(name: str, file: Path, fold: int | None, trust_code: bool) -> None:
 @click.argument("names", nargs=-1)
 def verify(names: tuple[str, ...]) -> int:
     """Check what is in the cache, or all files of the cards NAMES; exit 1 if any is wrong."""
-    from hpazoo.checkpoints.cache.store import cache_folder, is_there, place_of, problem_of
+    from hpazoo.checkpoints.cache.store import (
+        REINSTALL,
+        cache_folder,
+        is_there,
+        place_of,
+        problem_of,
+    )
     from hpazoo.checkpoints.cards import card_names
 
     checked = wrong = 0
@@ -126,7 +132,9 @@ def verify(names: tuple[str, ...]) -> int:
             checked += 1
             problem = problem_of(card, file)
             wrong += problem is not None
-            click.echo(f"wrong: {name}: {problem}" if problem else f"fine: {place_of(card, file)}")
+            cure = f"; {REINSTALL}" if card.is_shipped else ""
+            told = f"wrong: {name}: {problem}{cure}" if problem else f"fine: {place_of(card, file)}"
+            click.echo(told)
     if not checked:
         click.echo(f"nothing is in the cache {cache_folder()} yet")
     elif wrong:

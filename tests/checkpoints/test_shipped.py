@@ -120,3 +120,13 @@ def test_the_command_lists_it_as_there(capsys: pytest.CaptureFixture[str]) -> No
     with pytest.raises(SystemExit):
         main(["checkpoints", "show", NAME])
     assert str(store.data_folder("registry")) in capsys.readouterr().out
+
+
+def test_the_command_names_the_cure(registry: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another file lies where the card's should: it cannot be fetched."""
+    (registry / "drawn-small-resnet.safetensors").write_bytes(DATA)
+    with pytest.raises(SystemExit) as left:
+        main(["checkpoints", "verify", NAME])
+    assert left.value.code == 1
+    (line,) = (one for one in capsys.readouterr().out.splitlines() if one.startswith("wrong: "))
+    assert "was changed or is damaged" in line and line.endswith("install hpazoo again")
