@@ -14,6 +14,9 @@ from rich.progress import (
 from hpazoo.runner.folder import RunFolder
 from hpazoo.screen import Screen, print_line
 
+_TOLD = 20
+"""Of a thousand fields that are wrong in one way, each is no news after the first."""
+
 
 class FieldProgress(Screen):
     """A bar on a terminal, now and then a line elsewhere, nothing when quiet."""
@@ -39,7 +42,10 @@ class FieldProgress(Screen):
         self.done += 1
         if set_aside:
             self.aside += 1
-            self.say(f"set aside {field}: {set_aside}")
+            if self.aside <= _TOLD:
+                self.say(f"set aside {field}: {set_aside}")
+            elif self.aside == _TOLD + 1:
+                self.say("more are set aside: from here on they are only written to the folder")
         if self.bar:
             self.bar.update(self.row, advance=1, description=f"field {field}")
         elif self.done % self.step == 0 or self.done == self.total:
