@@ -30,13 +30,14 @@ def signed(text: str) -> str:
 
 def claims() -> Iterator[str]:
     """A line per comparison."""
-    yield "| claim | one | other | difference (95 %) | each repeat | |"
-    yield "|---|---|---|---|---|---|"
+    yield "| claim | one | other | difference (95 %) | each repeat | | would refute it |"
+    yield "|---|---|---|---|---|---|---|"
     for row in rows_of("comparisons.csv"):
         one, other = f"{float(row['value_one']):.3f}", f"{float(row['value_other']):.3f}"
         span = f"{signed(row['difference'])} ({signed(row['low'])} to {signed(row['high'])})"
         each = ", ".join(map(signed, row["repeats"].split()))
-        yield f"| {row['claim']} | {one} | {other} | {span} | {each} | {row['verdict']} |"
+        said = f"{row['verdict']} | {row['refuted_by']}"
+        yield f"| {row['claim']} | {one} | {other} | {span} | {each} | {said} |"
 
 
 def arms() -> Iterator[str]:

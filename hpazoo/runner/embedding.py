@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,10 @@ def files_of_embeddings(
     folder: Path,
     options: Options,
     say: Telling,
+    run: Callable[..., object],
 ) -> list[Path]:
     """Files with an embedding of each image: none, the one that the splitter names, or one per
-    source of images, made by runs below `folder` where `source` is a model or a card.
+    source of images, made with `run` below `folder` where `source` is a model or a card.
 
     `trained` are weights of models of the spec that were made by this run.
     """
@@ -54,18 +55,18 @@ def files_of_embeddings(
             )
         if source in trained:
             model["checkpoint"] = str(trained[source][0].resolve())
-    return [
-        _embedded(spec, number, model, images, folder, options, say)
-        for number, images in enumerate(training["images"])
-    ]
+    files = []
+    for number, images in enumerate(training["images"]):
+        say(f"embeddings of the images of source {number + 1}")
+        out = folder / str(number)
+        apart = _embedding_spec(spec, number, model, images)
+        run(apart, out, replace(options, limit=None, profile=False), quiet=say.quiet)
+        files.append(out / f"embeddings-{_EMBEDDER}.parquet")
+    return files
 
 
-def _embedded(
-    spec: Spec, number: int, model: Json, images: Json, folder: Path, options: Options, say: Telling
-) -> Path:
-    """Embeddings of the images of one source, by a run of its own."""
-    from hpazoo.runner.run import run
-
+def _embedding_spec(spec: Spec, number: int, model: Json, images: Json) -> Spec:
+    """What gives embeddings of the images of one source."""
     data = {
         "hpazoo": 1,
         "classes": spec.resolved["classes"],
@@ -79,13 +80,9 @@ def _embedded(
     # whatever its weights tell apart, nothing is asked of it but embeddings
     models = {name: replace(one, classes=None) for name, one in models.items()}
     members = tuple(replace(one, has_classes=False, blended=False) for one in members)
-    say(f"embeddings of the images of source {number + 1}")
-    out = folder / str(number)
-    made = replace(
+    return replace(
         spec, data=data, resolved=resolved, models=models, members=members, name=resolved["name"]
     )
-    run(made, out, replace(options, limit=None, profile=False), quiet=say.quiet)
-    return out / f"embeddings-{_EMBEDDER}.parquet"
 
 
 def vectors(files: Sequence[Path], sources: Sources) -> tuple[np.ndarray, list[str]]:

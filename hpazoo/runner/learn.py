@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,70 +14,29 @@ import hpazoo
 from hpazoo.checkpoints import sha256
 from hpazoo.classes import class_list
 from hpazoo.errors import HpazooError, UsageError
-from hpazoo.fields import FieldRecord
 from hpazoo.paths import user_path
 from hpazoo.registry import loaded_files
 from hpazoo.runner import lock
 from hpazoo.runner.embedding import files_of_embeddings, vectors
-from hpazoo.runner.folder import RunFolder, digest
+from hpazoo.runner.folder import digest
 from hpazoo.runner.lesson import Lesson
 from hpazoo.runner.options import Options, Settings
+from hpazoo.runner.outcome import Outcome
 from hpazoo.runner.plan import code_of
 from hpazoo.runner.progress import FieldProgress, Telling
 from hpazoo.spec import Spec
 from hpazoo.spec.catalog import description
 from hpazoo.spec.resolution import Model
-from hpazoo.splitters import Split, splitters
+from hpazoo.splitters import splitters
 from hpazoo.training.embeddings import source_of_embeddings
 from hpazoo.training.filling import fill, lacking
 from hpazoo.training.image_store import ImageStore, free_space
-from hpazoo.training.job import How, read_left_out
+from hpazoo.training.job import How
 from hpazoo.training.launch import Together
-from hpazoo.training.split_report import Report
 from hpazoo.training.split_stage import run_split, write_split
-from hpazoo.training.train import Trained, Trainer
+from hpazoo.training.train import Trainer
 
 Json = dict[str, Any]
-
-
-@dataclass
-class Outcome:
-    """What the stages `split` and `train` left."""
-
-    lesson: Lesson
-    split: Split | None = None
-    report: Report | None = None
-    """Of a split that was made now."""
-    locked: Json = field(default_factory=dict)
-    """What the lock says of the split: its key, and digests of its files."""
-    trained: list[Trained] = field(default_factory=list)
-    aside: dict[str, str] = field(default_factory=dict)
-    """Images that could not be read, and why."""
-
-    @property
-    def records(self) -> list[FieldRecord]:
-        """Images that could not be learned from."""
-        return [FieldRecord(image, set_aside=why) for image, why in sorted(self.aside.items())]
-
-    @property
-    def files(self) -> dict[str, list[Path]]:
-        """Weights of each model that was trained, by fold."""
-        return {one.model: one.files for one in self.trained}
-
-    @property
-    def left_out(self) -> tuple[Path, ...]:
-        """Answers for images that folds left out, a file per model and fold."""
-        return tuple(file for one in self.trained for file in one.left_out)
-
-    @property
-    def taught(self) -> dict[str, set[str]]:
-        """Images that each model has learned from, in one fold or another."""
-        ids = self.lesson.sources.table.ids
-        found = {one.model: set(ids) for one in self.trained}
-        for one in self.trained:
-            if len(one.left_out) == 1:
-                found[one.model] -= set(read_left_out(one.left_out[0])[0])
-        return found
 
 
 class Teacher:
@@ -89,22 +47,22 @@ class Teacher:
         spec: Spec,
         settings: Settings,
         options: Options,
-        folder: RunFolder,
         before: Json,
         lesson: Lesson,
         together: Together,
         say: Telling,
-        quiet: bool,
+        run: Callable[..., object],
     ) -> None:
+        """`before` is what the folder's lock says of its split; `run` is what makes a run."""
         self.spec = spec
         self.settings = settings
         self.options = options
-        self.folder = folder
+        self.folder = say.folder
         self.before = before
         self.data = Path(settings.data)
         self.together = together
-        self.quiet = quiet
         self.say = say
+        self.run = run
         self.classes = class_list(spec.resolved["classes"])
         self.training: Json = spec.resolved["training"]
         self.outcome = Outcome(lesson)
@@ -114,7 +72,7 @@ class Teacher:
             settings.threads,
             settings.workers,
             settings.processes,
-            quiet,
+            say.quiet,
         )
 
     def go(self, until_split: bool) -> Outcome:
@@ -222,7 +180,7 @@ class Teacher:
 
             def begin(count: int) -> None:
                 self.say(f"{count} images to be resized to {size} px, once, into {folder}")
-                bars.append(stack.enter_context(FieldProgress(count, self.quiet)))
+                bars.append(stack.enter_context(FieldProgress(count, self.say.quiet)))
 
             files, aside = fill(
                 store,
@@ -252,6 +210,7 @@ class Teacher:
             self.folder.path / "embeddings",
             self.options,
             self.say,
+            self.run,
         )
         named = [sha256(path) for path in _paths(config, self.data)]
         key = digest(

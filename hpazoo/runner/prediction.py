@@ -16,9 +16,9 @@ from hpazoo.runner.blends import blended
 from hpazoo.runner.feed import Feed
 from hpazoo.runner.finished import Run
 from hpazoo.runner.folder import RunFolder, cut, digest
-from hpazoo.runner.learn import Outcome
 from hpazoo.runner.lock import weights_in
 from hpazoo.runner.options import Settings
+from hpazoo.runner.outcome import Outcome
 from hpazoo.runner.plan import Plan, make_plan
 from hpazoo.runner.preflight import Ready
 from hpazoo.runner.profile import Profile

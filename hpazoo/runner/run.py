@@ -14,9 +14,10 @@ from hpazoo.registry import SESSION
 from hpazoo.runner import lock
 from hpazoo.runner.finished import Run
 from hpazoo.runner.folder import RunFolder
-from hpazoo.runner.learn import Outcome, Teacher
+from hpazoo.runner.learn import Teacher
 from hpazoo.runner.lesson import Lesson, lesson_of, to_train
 from hpazoo.runner.options import Options, Settings, decide, shard_size, wait_passively
+from hpazoo.runner.outcome import Outcome
 from hpazoo.runner.plan import code_of
 from hpazoo.runner.prediction import Prediction
 from hpazoo.runner.preflight import MissingError, Ready, preflight, weights_of
@@ -190,9 +191,8 @@ def _learn(
     if not before:
         lock.write(folder.lock, spec, settings, {}, {})
     say = Telling(folder, quiet)
-    teacher = Teacher(
-        spec, settings, options, folder, before.get("split") or {}, lesson, together, say, quiet
-    )
+    split = before.get("split") or {}
+    teacher = Teacher(spec, settings, options, split, lesson, together, say, run)
     return teacher.go(until_split=until == "split")
 
 

@@ -20,8 +20,8 @@ from hpazoo.evaluation.truth import Truth
 from hpazoo.metrics import Judged
 from hpazoo.readers import Reader, readers
 from hpazoo.runner.folder import RunFolder
-from hpazoo.runner.learn import Outcome
 from hpazoo.runner.options import Settings
+from hpazoo.runner.outcome import Outcome
 from hpazoo.spec import Spec
 from hpazoo.training.job import read_left_out
 from hpazoo.training.train import Trained

@@ -39,18 +39,68 @@ def test_verdicts_follow_from_the_numbers() -> None:
         assert row["verdict"] == expected, row["claim"]
 
 
+GATES = (
+    "Labels of cells teach such a network the drawn patterns",
+    "Labels of fields teach it a good deal of them",
+)
+
+
 def test_the_gates_hold() -> None:
     """Where they do not, nothing else on the page means anything, and it must say so."""
     verdict = {row["claim"]: row["verdict"] for row in rows_of("comparisons.csv")}
-    assert verdict["Labels of cells teach such a network the drawn patterns"] == "confirmed"
-    assert verdict["Labels of fields teach it a good deal of them"] == "confirmed"
+    assert {gate: verdict[gate] for gate in GATES} == dict.fromkeys(GATES, "confirmed")
+
+
+def test_differences_in_the_text_are_those_of_the_study() -> None:
+    """As `+.046 (+.020 to +.076)`."""
+    known = set()
+    for row in rows_of("comparisons.csv"):
+        values = [f"{float(row[key]):+.3f}" for key in ("difference", "low", "high")]
+        known.add(tuple(value.replace("0.", ".") for value in values))
+    number = r"([+-]\.\d{3})"
+    told = re.findall(rf"{number} \({number} to {number}\)", PAGE.read_text(encoding="utf-8"))
+    assert len(told) > 15
+    assert [one for one in told if one not in known] == []
+
+
+def weak_classes() -> list[str]:
+    """Those that labels of cells do not teach."""
     ceiling = [row for row in rows_of("classes.csv") if row["variant"] == "on cells"]
     ceiling = [row for row in ceiling if row["arm"] == "crop-network" and row["value"]]
     assert len(ceiling) == 19
-    weak = sorted(row["class"] for row in ceiling if float(row["value"]) < 0.3)
+    return sorted(row["class"] for row in ceiling if float(row["value"]) < 0.3)
+
+
+def test_the_page_names_classes_that_were_not_learned() -> None:
     text = PAGE.read_text(encoding="utf-8")
     (told,) = re.findall(r"^Classes below \.3 with labels of cells: (.+)\.$", text, re.MULTILINE)
-    assert told == (", ".join(weak) or "none")
+    assert told == (", ".join(weak_classes()) or "none")
+
+
+def test_classes_that_were_not_learned_decide_nothing() -> None:
+    """Without them every difference that was confirmed or refuted lies on the same side."""
+    weak = weak_classes()
+    values: dict[tuple[str, str], dict[str, float]] = {}
+    for row in rows_of("classes.csv"):
+        if row["value"]:
+            of_arm = values.setdefault((row["variant"], row["arm"]), {})
+            of_arm[row["class"]] = float(row["value"])
+
+    def mean(arm: tuple[str, str], but: list[str]) -> float:
+        kept = [value for name, value in values[arm].items() if name not in but]
+        return sum(kept) / len(kept)
+
+    moved = [0.0]
+    for row in rows_of("comparisons.csv"):
+        one, other = (row["variant"], row["one"]), (row["against_variant"], row["other"])
+        if one not in values or other not in values:
+            continue
+        difference, without = (mean(one, but) - mean(other, but) for but in ([], weak))
+        moved.append(abs(difference - without))
+        if row["verdict"] != "not confirmed":
+            assert difference * without > 0, row["claim"]
+    assert len(moved) > 40
+    assert max(moved) < 0.02
 
 
 def test_its_files_are_there() -> None:
