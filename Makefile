@@ -1,4 +1,4 @@
-# make demo    trains a small network on drawn cells and asks it about others, in two to three minutes
+# make demo    trains a small network on drawn cells and asks it about others, in about two minutes
 # make test    style, types, import rules and tests
 # make bench   how fast it is beside the naive way, in at most ten minutes
 PYTHON ?= python3
