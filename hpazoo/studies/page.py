@@ -42,8 +42,8 @@ def page(
         head = ["claim", "compared", "difference", "95 %", "each repeat", "", "refuted by"]
         lines += [
             "*Confirmed* and *refuted* ask that the whole interval and every repeat lie on one "
-            f"side. These are {counted(len(found), 'comparison')}: where nothing differs, up to "
-            "one in twenty would pass by chance.",
+            f"side. These are {counted(len(found), 'comparison')}: where nothing differs, a few "
+            "would pass by chance, the more the fewer the repeats and the more networks differ.",
             "",
             *_table(head, [_row(runs, one) for one in found]),
             "",
