@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.2.0"
+from hpazoo.version import VERSION
+
+__version__ = VERSION
 
 __all__ = [
     "HpazooError",

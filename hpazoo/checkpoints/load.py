@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from hpazoo.checkpoints.agreement import classes_of, differences
 from hpazoo.checkpoints.describe import cure, describe, other_classes, other_variant, unsaid
+from hpazoo.checkpoints.program import read_program
 from hpazoo.checkpoints.reading.files import State, is_program_file, read_state
-from hpazoo.checkpoints.reading.program import read_program
 from hpazoo.checkpoints.report import COUNTER, LoadReport
 from hpazoo.checkpoints.start import class_tensors, fitted_rows, known_list, stems, widened
 from hpazoo.classes import ClassList

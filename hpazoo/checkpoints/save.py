@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import nn
 
-import hpazoo
 from hpazoo.checkpoints.agreement import full_builds
 from hpazoo.checkpoints.reading.header import CARD_KEY, card_in
 from hpazoo.errors import CheckpointError, UsageError, did_you_mean
 from hpazoo.paths import replacing
 from hpazoo.seen_images import packed
+from hpazoo.version import VERSION
 
 _OF_THE_MODEL = ("builds", "input", "classes", "hpazoo")
 _GIVEN = ("title", "parent", "trained_on", "training", "metrics", "licence", "citation", "note")
@@ -105,7 +105,7 @@ def _text(model: nn.Module, path: Path, card: Mapping[str, Any]) -> str:
         "builds": full_builds(builds),
         "input": dict(size._asdict()),
         "classes": {"name": classes.name, "names": list(classes.names)},
-        "hpazoo": hpazoo.__version__,
+        "hpazoo": VERSION,
         **card,
     }
     try:

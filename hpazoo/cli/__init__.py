@@ -8,8 +8,8 @@ import sys
 
 import click
 
-import hpazoo
 from hpazoo.errors import HpazooError
+from hpazoo.version import VERSION
 
 INTERRUPTED = 130
 
@@ -43,7 +43,7 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(hpazoo.__version__, prog_name="hpazoo")
+@click.version_option(VERSION, prog_name="hpazoo")
 def commands() -> None:
     """Per-cell protein locations from ensembles that are written in one YAML file.
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-import hpazoo
 from hpazoo.errors import UsageError
 from hpazoo.evaluation import page, plots
 from hpazoo.evaluation.calibration import BINS, Calibration
@@ -21,6 +20,7 @@ from hpazoo.evaluation.scoring import Evaluation, Score, score_rows
 from hpazoo.metrics import Curve
 from hpazoo.paths import replacing
 from hpazoo.tables import write_table
+from hpazoo.version import VERSION
 
 METRICS = "metrics.json"
 POINTS = 500
@@ -77,7 +77,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
     """Everything but the curves, as plain data."""
     stamp = {"stamp": evaluation.stamp} if evaluation.stamp else {}
     return {
-        "hpazoo": hpazoo.__version__,
+        "hpazoo": VERSION,
         "python": platform.python_version(),
         "packages": {name: version(name) for name in ("numpy", "opencv-python-headless")},
         **stamp,

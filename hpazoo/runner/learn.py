@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-import hpazoo
 from hpazoo.checkpoints import sha256
 from hpazoo.classes import class_list
 from hpazoo.errors import HpazooError, UsageError
@@ -35,6 +34,7 @@ from hpazoo.training.job import How
 from hpazoo.training.launch import Together
 from hpazoo.training.split_stage import run_split, write_split
 from hpazoo.training.train import Trainer
+from hpazoo.version import VERSION
 
 Json = dict[str, Any]
 
@@ -214,7 +214,7 @@ class Teacher:
         )
         named = [sha256(path) for path in _paths(config, self.data)]
         key = digest(
-            *("split", hpazoo.__version__, version("umap-learn"), version("scikit-learn")),
+            *("split", VERSION, version("umap-learn"), version("scikit-learn")),
             *(config, named, [sha256(file) for file in files]),
             *(list(table.ids), table.labels.astype(int).tolist(), table.columns),
         )

@@ -13,7 +13,6 @@ from typing import Any
 
 import yaml
 
-import hpazoo
 from hpazoo.accelerators import packages_of
 from hpazoo.checkpoints import sha256
 from hpazoo.errors import HpazooError
@@ -22,6 +21,7 @@ from hpazoo.runner.folder import RunFolder, digest
 from hpazoo.runner.options import Settings
 from hpazoo.spec import Spec
 from hpazoo.spec.strict_yaml import plain_scalar
+from hpazoo.version import VERSION
 
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless", "scikit-image")
 
@@ -40,7 +40,7 @@ def write(
 ) -> None:
     """Write the lock; `done` (images, outputs) is known when the run has ended."""
     lock = {
-        "hpazoo": hpazoo.__version__,
+        "hpazoo": VERSION,
         "python": platform.python_version(),
         "packages": versions() | packages_of(settings.accelerate),
         "options": settings.as_json(),
@@ -124,7 +124,7 @@ def compare_start(
             "give the same files, or remove 'lock:' from the spec to begin a new run"
         )
     remarks = []
-    now = {"hpazoo": hpazoo.__version__, "python": platform.python_version()}
+    now = {"hpazoo": VERSION, "python": platform.python_version()}
     now |= versions({*_PACKAGES, *locked.get("packages", {})})
     before = {
         "hpazoo": locked.get("hpazoo"),

@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import hpazoo
 from hpazoo.accelerators import packages_of
 from hpazoo.checkpoints import sha256
 from hpazoo.readers import without_labels
@@ -19,9 +18,7 @@ from hpazoo.runner.worker import Task
 from hpazoo.spec import Spec
 from hpazoo.spec.catalog import components
 from hpazoo.spec.references import used_components
-
-VERSION = hpazoo.__version__
-"""Results of another version are not taken for today's."""
+from hpazoo.version import VERSION
 
 
 @dataclass(frozen=True)
@@ -96,6 +93,7 @@ def make_plan(
         stamps = [[field, stamp(field)] for field in shard.fields]
         sources = [without_labels(spec.resolved["images"]), spec.resolved["masks"]]
         run_by = [dict(programs), settings.device] if programs else []
+        # with the version: results of another one are not taken for those of today
         segmented = digest("segment", VERSION, sources, stamps, dict(code), run_by)
         keys = {name: _member_key(spec, name, settings, weights, segmented) for name in look_of}
         segment = not folder.is_segmented(shard, segmented, members_digest(keys))

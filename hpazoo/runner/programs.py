@@ -24,7 +24,7 @@ class Programs:
             if found is None:
                 raise HpazooError(f"there is no card '{card}'; see 'hpazoo checkpoints list'")
             # torch takes seconds to import, and most segmenters do without
-            from hpazoo.checkpoints.reading.program import load_program
+            from hpazoo.checkpoints.program import load_program
 
             (file,) = local_files(found)
             self._loaded[card] = load_program(file, device=self.device).eval()

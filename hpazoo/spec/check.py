@@ -11,12 +11,12 @@ from jsonschema import Draft7Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-import hpazoo
 from hpazoo.errors import hint, nearest
 from hpazoo.parameters import Json
 from hpazoo.registry import KINDS
 from hpazoo.spec.problems import Problem
 from hpazoo.spec.strict_yaml import Document, Path
+from hpazoo.version import VERSION
 
 _TYPES = {
     "integer": "a whole number",
@@ -243,4 +243,4 @@ def _cure(types: str | list[str], value: Any, path: Path) -> str:
 
 
 def _version() -> str:
-    return hpazoo.__version__
+    return VERSION

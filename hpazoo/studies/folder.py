@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import hpazoo
 from hpazoo.errors import UsageError
 from hpazoo.paths import is_unfinished, replacing
 from hpazoo.runner.folder import RunFolder
 from hpazoo.spec import Spec
+from hpazoo.version import VERSION
 
 MARK = "study.json"
 """What is studied: the spec with all defaults, its study, and the numbers of its repeats."""
@@ -43,7 +43,7 @@ def prepare(folder: Path, spec: Spec, repeats: Iterable[int], files: Iterable[st
 
 def _content(spec: Spec, repeats: list[int]) -> str:
     content: dict[str, Any] = {
-        "hpazoo": hpazoo.__version__,
+        "hpazoo": VERSION,
         "repeats": repeats,
         "settings": list(spec.settings),
         "images": spec.images,

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-import hpazoo
 from hpazoo.errors import counted
 from hpazoo.evaluation.intervals import FEW_FIELDS
 from hpazoo.evaluation.paired import mean_of
@@ -19,6 +18,7 @@ from hpazoo.studies.findings import Finding, Runs
 from hpazoo.studies.one_run import Scored
 from hpazoo.studies.pooling import OWN_NAME, PROMISED, cost, metric_of, pooled
 from hpazoo.studies.promise import Promise
+from hpazoo.version import VERSION
 
 
 def page(
@@ -30,7 +30,7 @@ def page(
     lines = [
         f"# {_plain(spec.data.get('title', spec.name))}",
         "",
-        f"hpazoo {hpazoo.__version__}, `{_command(spec)}`, {_which(repeats)}. Differences are "
+        f"hpazoo {VERSION}, `{_command(spec)}`, {_which(repeats)}. Differences are "
         "paired: of the same cells of the same fields, by the first metric of their "
         f"variant.{unpaired if _promising(runs) else ''} Intervals hold 95 % of {study.rounds} "
         f"resamples: of the repeats, and in each of them of {unit}.",

@@ -20,7 +20,6 @@ from hpazoo.recipe import Recipe
 from hpazoo.tables import write_table
 from hpazoo.training.loading import Batch
 from hpazoo.training.steps import optimizer_of, schedule_of, value_of
-from hpazoo.training.telling import Pace
 
 OURS = "hpazoo"
 """Key of what is added to Lightning's state."""
@@ -35,6 +34,13 @@ class Answers(NamedTuple):
 
     numbers: np.ndarray
     logits: np.ndarray
+
+
+class Listener(pl.Callback):
+    """Hears of each epoch when its row is there: Lightning's own callbacks are asked before."""
+
+    def tell(self, learner: LearningModel) -> None:
+        raise NotImplementedError
 
 
 class LearningModel(pl.LightningModule):
@@ -161,7 +167,7 @@ class LearningModel(pl.LightningModule):
             rows = ([epoch.get(name, "") for name in names] for epoch in self.epochs)
             write_table(self.curves, names, rows)
             for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
-                if isinstance(callback, Pace):
+                if isinstance(callback, Listener):
                     callback.tell(self)
 
     @property

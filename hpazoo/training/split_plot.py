@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hpazoo.paths import replacing
-
-if TYPE_CHECKING:
-    from hpazoo.training.split_report import Report
+from hpazoo.training.split_report import Report
 
 _INK, _SOFT, _PALE = "#20242a", "#77808c", "#dfe3e8"
 _OURS, _RANDOM = "#1f6fb4", "#c3c9d1"

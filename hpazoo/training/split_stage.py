@@ -9,7 +9,8 @@ from typing import Any
 from hpazoo.registry import split_config
 from hpazoo.splitters import Samples, Split, splitters
 from hpazoo.training.folds import split, write_folds
-from hpazoo.training.split_report import Report, report_on, write_report
+from hpazoo.training.split_files import write_report
+from hpazoo.training.split_report import Report, report_on
 
 
 def run_split(

@@ -6,12 +6,11 @@ import json
 import os
 import sys
 import time
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import lightning.pytorch as pl
 
-if TYPE_CHECKING:
-    from hpazoo.training.learner import LearningModel
+from hpazoo.training.learner import LearningModel, Listener
 
 _OFTEN = 0.5
 """Seconds between two words on how far an epoch is."""
@@ -44,7 +43,7 @@ class Voice:
             os._exit(1)
 
 
-class Pace(pl.Callback):
+class Pace(Listener):
     """How far a training is: batches now and then, and a line per epoch."""
 
     def __init__(self, voice: Voice, epochs: int) -> None:
@@ -74,7 +73,7 @@ class Pace(pl.Callback):
             self.voice.say(done=done, of=of * self.epochs)
 
     def tell(self, learner: LearningModel) -> None:
-        """The epoch that ended, in a line: Lightning asks callbacks before its row is there."""
+        """The epoch that ended, in a line."""
         row, done = learner.epochs[-1], learner.current_epoch + 1
         words = {"train/loss": "loss", "valid/loss": "left out: loss", "valid/map": "map"}
         said = [f"{text} {row[name]:.4f}" for name, text in words.items() if name in row]

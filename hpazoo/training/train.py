@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-import hpazoo
 from hpazoo.checkpoints import sha256
 from hpazoo.checkpoints.reading.header import read_card
 from hpazoo.checkpoints.save import ids_digest
@@ -25,6 +24,7 @@ from hpazoo.training.launch import Together, fitted, launch
 from hpazoo.training.parts import check_parts, parts_of, targets_of
 from hpazoo.training.sources import Sources
 from hpazoo.training.steps import share_of
+from hpazoo.version import VERSION
 
 Json = dict[str, Any]
 
@@ -159,7 +159,7 @@ class Trainer:
         content = [file.stem for file in material.files]
         targets = hashlib.sha256(np.ascontiguousarray(material.targets).tobytes()).hexdigest()
         made_from = [
-            *(hpazoo.__version__, version("torch"), config, list(classes.names)),
+            *(VERSION, version("torch"), config, list(classes.names)),
             {key: value for key, value in said.items() if key not in ("folds", "start")},
             sha256(start.file) if start.file else "",
             *(material.ids, content, targets, material.part.tolist()),

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from hpazoo.checkpoints import program as program_module
 from hpazoo.checkpoints.load import load_checkpoint
-from hpazoo.checkpoints.reading import program as program_module
-from hpazoo.checkpoints.reading.program import load_program
+from hpazoo.checkpoints.program import load_program
 from hpazoo.errors import CheckpointError, ComponentError, HpazooError, UsageError
 from hpazoo.models import build_model
 from hpazoo.regions import Regions

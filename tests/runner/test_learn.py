@@ -55,7 +55,7 @@ def _without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports have tests of their own, and take longer than these trainings."""
     monkeypatch.setattr("hpazoo.runner.run.evaluate_left_out", lambda *_: [])
     monkeypatch.setattr("hpazoo.runner.score.evaluate_left_out", lambda *_: [])
-    monkeypatch.setattr("hpazoo.training.split_plot.write_plot", lambda r, path: path.touch())
+    monkeypatch.setattr("hpazoo.training.split_files.write_plot", lambda r, path: path.touch())
 
 
 def spec(**changes: Any) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import pytest
 
 from hpazoo.classes import class_list
 from hpazoo.splitters import Samples, Split
-from hpazoo.training.split_report import report_on, write_report
+from hpazoo.training.split_files import write_report
+from hpazoo.training.split_report import report_on
 
 NEW = class_list("hpa-2021")
 

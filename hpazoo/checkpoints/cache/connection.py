@@ -12,9 +12,9 @@ import time
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urljoin, urlsplit
 
-import hpazoo
 from hpazoo.checkpoints.card_file import is_loopback
 from hpazoo.errors import HpazooError
+from hpazoo.version import VERSION
 
 if TYPE_CHECKING:
     import requests
@@ -101,7 +101,7 @@ def open_reply(url: str, start: int, validator: str, waits: Waits) -> Reply:
     """
     import requests
 
-    headers = {"User-Agent": f"hpazoo/{hpazoo.__version__}", "Accept-Encoding": "identity"}
+    headers = {"User-Agent": f"hpazoo/{VERSION}", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
         if validator:
