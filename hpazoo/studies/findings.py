@@ -39,7 +39,7 @@ class Finding:
     @property
     def verdict(self) -> Verdict:
         """`confirmed` where the whole interval is above 0 and every repeat agrees, `refuted` where
-        both are below. Of many comparisons some pass by chance: one in 20 or fewer.
+        both are below. Of many comparisons a few pass by chance: the more the fewer the repeats.
         """
         low, high = self.difference.interval
         if low > 0 and min(self.each) > 0:
