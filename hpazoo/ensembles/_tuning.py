@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpazoo.ranking import Ranking, average_precisions, rankings, truths_of
+
 FOLDS = 5
 _STEPS = (0.2, 0.1, 0.05, 0.025)
 """By how much the search moves a member's share, one after the other."""
@@ -15,7 +17,6 @@ _LEAST = 1e-6
 _PULL = 0.5
 """Found on drawn members of equal and of unequal noise, on 30 to 300 fields: with .4 to .8 the
 weights did best on new fields."""
-_ROUNDS_AT_ONCE = 50
 
 
 @dataclass(frozen=True)
@@ -59,23 +60,6 @@ class Evidence:
         cells = np.repeat(rows, sizes)
         first = np.cumsum(sizes[rows]) - sizes[rows]
         return Evidence(self.said[:, :, cells], self.truth[:, rows], self.unit[rows], first)
-
-
-def average_precisions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Step-wise average precision (classes,) of scores (classes, rows); NaN without a positive.
-
-    The mean over a class's positives of the precision among all rows that score as high: what
-    scikit-learn's `average_precision_score` defines, ties included, without sorting rows with their
-    truth.
-    """
-    found = np.full(len(scores), np.nan)
-    for place, (row, true) in enumerate(zip(scores, truth, strict=True)):
-        positives = np.sort(row[true])
-        if len(positives):
-            as_high = len(row) - np.searchsorted(np.sort(row), positives)
-            true_as_high = len(positives) - np.searchsorted(positives, positives)
-            found[place] = (true_as_high / as_high).mean()
-    return found
 
 
 def mean_precision(scores: np.ndarray, truth: np.ndarray) -> float:
@@ -152,45 +136,19 @@ def gain_interval(
     By a bootstrap over units (Efron 1979, Annals of Statistics 7, 1); both sides are taken on the
     same draw. The weights are not fitted anew.
     """
-    rng = np.random.default_rng(seed)
     _, unit = np.unique(evidence.unit, return_inverse=True)
     units = evidence.units
-    ranked = [
-        (_Ranked(score, true, unit), _Ranked(other, true, unit))
-        for score, other, true in zip(scores, base, evidence.truth, strict=True)
-        if true.any()
-    ]
-    gains = np.empty(rounds)
-    for begin in range(0, rounds, _ROUNDS_AT_ONCE):
-        end = min(begin + _ROUNDS_AT_ONCE, rounds)
-        times = rng.multinomial(units, np.full(units, 1 / units), end - begin).astype(np.int32)
-        drawn = np.stack(
-            [mine.precision(times) - theirs.precision(times) for mine, theirs in ranked]
-        )
-        known = ~np.isnan(drawn)
-        gains[begin:end] = np.where(known, drawn, 0).sum(0) / np.maximum(known.sum(0), 1)
-    low, high = np.quantile(gains, (0.025, 0.975))
+    times = np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), rounds)
+
+    def ranked(rows: np.ndarray) -> tuple[Ranking, ...]:
+        truths = truths_of(evidence.truth.T, unit, units)
+        return rankings(rows.T, evidence.truth.T, unit, truths)
+
+    sides = list(zip(ranked(scores), ranked(base), strict=True))
+    gains = np.array(
+        [[a.value(row, False) - b.value(row, False) for a, b in sides] for row in times]
+    )
+    known = ~np.isnan(gains)
+    means = np.where(known, gains, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    low, high = np.quantile(means, (0.025, 0.975))
     return float(low), float(high)
-
-
-class _Ranked:
-    """One class, its rows in falling order once and for all, to be resampled."""
-
-    def __init__(self, scores: np.ndarray, true: np.ndarray, unit: np.ndarray) -> None:
-        order = np.argsort(-scores, kind="stable")
-        falling, hit = -scores[order], true[order]
-        self._unit = unit[order]
-        self._hit = np.flatnonzero(hit)
-        # the last row that scores as high as each positive, among all rows and among positives
-        self._end = np.searchsorted(falling, falling[hit], side="right") - 1
-        self._hit_end = np.searchsorted(falling[hit], falling[hit], side="right") - 1
-
-    def precision(self, times: np.ndarray) -> np.ndarray:
-        """Average precision (rounds,) where unit u is there `times` (rounds, units) times."""
-        rows = times[:, self._unit]
-        hits = rows[:, self._hit]
-        above = np.cumsum(rows, axis=1, dtype=np.int32)[:, self._end]
-        true_above = np.cumsum(hits, axis=1, dtype=np.int32)[:, self._hit_end]
-        total = hits.sum(axis=1)
-        summed = (hits * (true_above / np.maximum(above, 1))).sum(axis=1)
-        return np.where(total > 0, summed / np.maximum(total, 1), np.nan)

@@ -11,8 +11,9 @@ import numpy as np
 from hpazoo.classes import ClassList
 from hpazoo.metrics import Judged, metrics
 from hpazoo.metrics._answers import check_fields, field_of_rows, stacked, without_truth
-from hpazoo.metrics._ranking import RankedJudgement, rankings, truths_of
+from hpazoo.metrics._ranked import RankedJudgement
 from hpazoo.overlap import paired
+from hpazoo.ranking import rankings, truths_of
 
 
 @metrics.register

@@ -20,7 +20,7 @@ from hpazoo.metrics._answers import (
     image_truth,
     without_truth,
 )
-from hpazoo.metrics._ranking import field_weights
+from hpazoo.metrics._ranked import field_weights
 from hpazoo.parameters import FilePath
 from hpazoo.paths import user_path
 

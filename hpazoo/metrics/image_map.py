@@ -17,7 +17,8 @@ from hpazoo.metrics._answers import (
     image_truth,
     without_truth,
 )
-from hpazoo.metrics._ranking import RankedJudgement, rankings
+from hpazoo.metrics._ranked import RankedJudgement
+from hpazoo.ranking import rankings
 
 
 @metrics.register
