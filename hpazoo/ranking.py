@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+_AT_ONCE, _LEAST_ROUNDS = 100_000, 4
+"""Answers times rounds that are reckoned together: they fit into a processor's cache."""
+
 
 class Ranking:
     """Answers for one class: `score` (D,) without NaN, `right` (D,) bool, `field` (D,) its number.
@@ -34,26 +37,37 @@ class Ranking:
         self._field = field[order[:length]]
         self._found_field = self._field[found]
 
-    def value(self, weights: np.ndarray, envelope: bool) -> float:
-        """Sum over steps of recall gained x precision; NaN where nothing was to be found.
+    def values(self, weights: np.ndarray, envelope: bool) -> np.ndarray:
+        """Sum over steps of recall gained x precision, (rounds,) for weights (rounds, fields); NaN
+        where nothing was to be found.
 
         With `envelope`, precision is the largest at this or a larger recall.
         """
-        truths = float(weights @ self._truths)
-        if not truths > 0:
-            return float("nan")
-        if not self._begins.size:
-            return 0.0
-        answers = np.cumsum(np.add.reduceat(weights[self._field], self._begins))
+        truths: np.ndarray = weights @ self._truths
+        found = np.zeros(len(weights))
+        if self._begins.size:
+            some = max(_LEAST_ROUNDS, _AT_ONCE // len(self._field))
+            for begin in range(0, len(weights), some):
+                part = slice(begin, begin + some)
+                # answers down, rounds across: what is added lies side by side
+                turned = np.ascontiguousarray(weights[part].T, np.float64)
+                found[part] = self._found(turned, envelope)
+        mean = np.full(len(weights), np.nan)
+        np.divide(found, truths, out=mean, where=truths > 0)
+        return mean
+
+    def _found(self, weights: np.ndarray, envelope: bool) -> np.ndarray:
+        """Sum of precision over what is found, (rounds,) for weights (fields, rounds)."""
+        answers = np.cumsum(np.add.reduceat(weights[self._field], self._begins), axis=0)
         gained = np.add.reduceat(weights[self._found_field], self._found_begins)
-        # Steps of fields that count nothing are not there, as if they had been left out: the same
-        # numbers are then added in the same order.
-        there = gained > 0
-        gained, answers = gained[there], answers[there]
-        precision = np.cumsum(gained) / answers
+        precision = np.cumsum(gained, axis=0)
+        np.divide(precision, answers, out=precision, where=answers > 0)
         if envelope:
             precision = np.maximum.accumulate(precision[::-1])[::-1]
-        return float((gained * precision).sum() / truths)
+        # One after the other: then steps of fields that count nothing change no bit, as if they
+        # had been left out.
+        total: np.ndarray = np.cumsum(gained * precision, axis=0)[-1]
+        return total
 
     def curve(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         """(recall, precision, score) behind every step, all float64 (steps,); None where nothing
@@ -99,8 +113,8 @@ def average_precisions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Average precision (classes,) of scores (classes, rows), rows counted once, no envelope; NaN
     without a positive.
 
-    What `Ranking.value` gives, and scikit-learn's `average_precision_score`, for a search that asks
-    thousands of times: rows are not sorted with their truth, which takes most of a ranking's time.
+    What `Ranking.values` gives, and scikit-learn's `average_precision_score`, for a search that
+    asks thousands of times: rows are not sorted with their truth, which takes most of the time.
     """
     found = np.full(len(scores), np.nan)
     for place, (row, true) in enumerate(zip(scores, truth, strict=True)):

@@ -145,9 +145,7 @@ def gain_interval(
         return rankings(rows.T, evidence.truth.T, unit, truths)
 
     sides = list(zip(ranked(scores), ranked(base), strict=True))
-    gains = np.array(
-        [[a.value(row, False) - b.value(row, False) for a, b in sides] for row in times]
-    )
+    gains = np.stack([a.values(times, False) - b.values(times, False) for a, b in sides], axis=1)
     known = ~np.isnan(gains)
     means = np.where(known, gains, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
     low, high = np.quantile(means, (0.025, 0.975))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from hpazoo.metrics import Judgement, Resamplable
+
 FEW_FIELDS = 20
 """Below, a note says that the interval is likely too narrow."""
 _SHARE = (2.5, 97.5)
+_AT_ONCE = 100
+"""Resamples that are in memory together."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,20 @@ def resamples(fields: int, rounds: int, seed: int) -> Iterator[np.ndarray]:
         yield np.bincount(rng.integers(0, fields, fields), minlength=fields)
 
 
+def resampled(judgement: Judgement, draws: Iterable[np.ndarray]) -> np.ndarray:
+    """Values (rounds, classes), a row for each of the draws (fields,) that `resamples` gives."""
+    rows: list[np.ndarray] = []
+    ahead = iter(draws)
+    while some := list(islice(ahead, _AT_ONCE)):
+        if isinstance(judgement, Resamplable):
+            rows.extend(judgement.resampled(np.stack(some)))
+        else:
+            rows.extend(judgement.values(weights) for weights in some)
+    return np.array(rows).reshape(len(rows), len(judgement.positives))
+
+
 def intervals(
-    values: Callable[[np.ndarray | None], np.ndarray],
+    judgement: Judgement,
     positive_fields: np.ndarray,
     fields: int,
     rounds: int,
@@ -51,9 +68,9 @@ def intervals(
 
     Parameters
     ----------
-    values
-        Value per class (C,) for so many times each field; the score is the mean of those that are
-        not NaN, so a class of which a resample has no truth is no part of that resample's mean.
+    judgement
+        What a metric found. The score is the mean of the values (C,) that are not NaN, so a class
+        of which a resample has no truth is no part of that resample's mean.
     positive_fields
         In how many fields each class is true, (C,): with fewer than two, a class has no interval.
     fields
@@ -69,7 +86,7 @@ def intervals(
         return none
     if fields < 2:
         return Intervals(none.overall, none.classes, rounds, ("one field: no interval",))
-    found = np.stack([values(weights) for weights in resamples(fields, rounds, seed)])
+    found = resampled(judgement, resamples(fields, rounds, seed))
     single = int((positive_fields == 1).sum())
     notes = []
     if fields < FEW_FIELDS:
@@ -79,7 +96,7 @@ def intervals(
         notes.append(f"{classes} true in one field only: no interval of its own")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # classes, or rounds, without any value
-        once = values(None)
+        once = judgement.values()
         overall = _around(np.nanmean(once), np.nanmean(found, axis=1))
         found[:, positive_fields < 2] = np.nan
         of_classes = _around(once, found).T

@@ -11,7 +11,7 @@ import numpy as np
 
 from hpazoo.classes import ClassList
 from hpazoo.evaluation.chosen import Config
-from hpazoo.evaluation.intervals import class_mean, moved, resamples
+from hpazoo.evaluation.intervals import class_mean, moved, resampled, resamples
 from hpazoo.metrics import Judged, Judgement, metrics
 
 
@@ -82,7 +82,7 @@ def group_weights(groups: Sequence[str], rounds: int, seed: int) -> np.ndarray:
 def resample(judgement: Judgement, weights: np.ndarray) -> Resampled:
     """What a metric found, once and for each row of weights (rounds, fields)."""
     values = judgement.values()
-    found = np.array([class_mean(judgement.values(row)) for row in weights])
+    found = np.array([class_mean(row) for row in resampled(judgement, weights)])
     return Resampled(class_mean(values), values, found)
 
 

@@ -198,7 +198,7 @@ def _score(
     judgement: Judgement = metric.judge(fields)
     values = judgement.values()
     positive = np.stack([one.shown for one in fields]).sum(axis=0)
-    found = intervals(judgement.values, positive, len(fields), rounds, seed)
+    found = intervals(judgement, positive, len(fields), rounds, seed)
     return Score(
         name=title(config),
         config=config,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from hpazoo.registry import Registry
 
@@ -86,6 +86,15 @@ class Judgement(Protocol):
 
     def curve(self, index: int) -> Curve | None:
         """Of one class; None where it has no truth, or the metric no curve."""
+        ...
+
+
+@runtime_checkable
+class Resamplable(Protocol):
+    """A judgement that reckons many resamples at once, which takes a part of the time."""
+
+    def resampled(self, weights: np.ndarray) -> np.ndarray:
+        """Values (rounds, classes) float64 for weights (rounds, fields): those of `values`."""
         ...
 
 

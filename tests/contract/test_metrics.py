@@ -9,7 +9,7 @@ import pytest
 
 from hpazoo.classes import ClassList, class_list
 from hpazoo.errors import UsageError
-from hpazoo.metrics import Judged, metrics
+from hpazoo.metrics import Judged, Resamplable, metrics
 from hpazoo.parameters import parameters_of
 from tests.contract.names import built_in
 from tests.metrics.drawn import CLASSES, drawn
@@ -67,6 +67,15 @@ class TestMetric:
         weights = np.random.default_rng(seed).integers(0, 4, len(fields))
         repeated = [one for one, times in zip(fields, weights, strict=True) for _ in range(times)]
         assert same(metric.judge(fields).values(weights), metric.judge(repeated).values())
+
+    def test_many_weights_at_once_to_the_bit(self, metric, fields):
+        judgement = metric.judge(fields)
+        if not isinstance(judgement, Resamplable):
+            return
+        weights = np.random.default_rng(0).integers(0, 3, (300, len(fields)))
+        each = np.stack([judgement.values(row) for row in weights])
+        assert same(judgement.resampled(weights), each)
+        assert judgement.resampled(weights[:0]).shape == (0, len(CLASSES))
 
     def test_no_weights_are_ones_and_their_scale_does_not_matter(self, metric, fields):
         judgement = metric.judge(fields)

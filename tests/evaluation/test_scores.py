@@ -248,16 +248,19 @@ def test_intervals_are_those_of_repeated_fields():
 
 
 def test_intervals_that_cannot_be_told():
-    def values(weights):
-        weights = np.ones(3) if weights is None else weights
-        return np.array([weights[0] / 3, 1.0 if weights[1] else np.nan, np.nan])
+    class Judged:
+        positives = np.zeros(3)
 
-    found = intervals(values, np.array([3, 1, 0]), 3, 200, 0)
+        def values(self, weights=None):
+            weights = np.ones(3) if weights is None else weights
+            return np.array([weights[0] / 3, 1.0 if weights[1] else np.nan, np.nan])
+
+    found = intervals(Judged(), np.array([3, 1, 0]), 3, 200, 0)
     assert not np.isnan(found.classes[0]).any()
     assert np.isnan(found.classes[1:]).all()
     assert "1 class is true in one field only: no interval of its own" in found.notes
-    assert np.isnan(intervals(values, np.array([3, 1, 0]), 1, 200, 0).overall).all()
-    assert np.isnan(intervals(values, np.array([3, 1, 0]), 3, 0, 0).overall).all()
+    assert np.isnan(intervals(Judged(), np.array([3, 1, 0]), 1, 200, 0).overall).all()
+    assert np.isnan(intervals(Judged(), np.array([3, 1, 0]), 3, 0, 0).overall).all()
 
 
 def test_calibration_is_the_naive_one():
