@@ -12,6 +12,7 @@ from hpazoo.ensembles import Learner, ensembles
 from hpazoo.errors import UsageError
 from hpazoo.evaluation.blends import Blends
 from hpazoo.runner.folder import RunFolder
+from hpazoo.runner.parts import Parts
 from hpazoo.runner.plan import Plan
 from hpazoo.runner.results import Results
 from hpazoo.spec import Spec
@@ -24,7 +25,8 @@ def blended(
 
     `specs` are specs of the run with other `members` (of its own), `ensemble` or `postprocess`.
     """
-    made = [_results(spec, classes, data, folder, plan) for spec in specs.values()]
+    parts = Parts(folder, classes)
+    made = [_results(spec, classes, data, folder, plan, parts) for spec in specs.values()]
     fields = {}
     for together in zip(*(one.stream() for one in made), strict=True):
         first = together[0]
@@ -32,7 +34,9 @@ def blended(
     return Blends(tuple(specs), fields)
 
 
-def _results(spec: Spec, classes: ClassList, data: Path, folder: RunFolder, plan: Plan) -> Results:
+def _results(
+    spec: Spec, classes: ClassList, data: Path, folder: RunFolder, plan: Plan, parts: Parts
+) -> Results:
     blend = ensembles.build(spec.resolved["ensemble"])
     if isinstance(blend, Learner):
         name = spec.resolved["ensemble"]["type"]
@@ -40,4 +44,4 @@ def _results(spec: Spec, classes: ClassList, data: Path, folder: RunFolder, plan
             f"ensemble '{name}' learns its weights, and would do so on the cells that blends are "
             "compared on; take one that does not, such as 'mean'"
         )
-    return Results(spec, classes, data, folder, plan, blend)
+    return Results(spec, classes, data, folder, plan, blend, parts=parts)

@@ -6,23 +6,23 @@ import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from hpazoo.classes import ClassList
 from hpazoo.ensembles import Ensemble, Learned
 from hpazoo.errors import HpazooError
-from hpazoo.fields import Cells, FieldRecord
+from hpazoo.fields import FieldRecord
 from hpazoo.imageio import read_label_image
 from hpazoo.postprocessors import Postprocessor, Seen, postprocessors
 from hpazoo.readers import Reader, readers
-from hpazoo.runner.folder import EMBEDDING, RunFolder
-from hpazoo.runner.plan import Plan, ShardPlan
+from hpazoo.runner.folder import RunFolder
+from hpazoo.runner.parts import Parts, aligned
+from hpazoo.runner.plan import Plan
 from hpazoo.runner.tuning import Teaching
 from hpazoo.runner.worker import mask_file
-from hpazoo.spec import Member, Spec
+from hpazoo.spec import Spec
 from hpazoo.writers import FieldResult
 
 Embeddings = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -45,12 +45,15 @@ class Results:
         plan: Plan,
         blend: Ensemble,
         teaching: Teaching | None = None,
+        parts: Parts | None = None,
     ) -> None:
+        """`parts`: shared with others that go through the same shards at the same time."""
         self.spec = spec
         self.classes = classes
         self.data = data
         self.folder = folder
         self.plan = plan
+        self.parts = parts or Parts(folder, classes)
         self.blended = [member for member in spec.members if member.blended]
         self.weights = np.asarray([member.weight for member in self.blended])
         self.blend = blend
@@ -125,17 +128,14 @@ class Results:
     def _fields(self) -> Iterator[tuple[FieldRecord, Seen, Embeddings]]:
         """What is known of each field before the blend."""
         for shard in self.plan.shards:
-            segmented = self.folder.segmented(shard.shard)
-            parts = {
-                member.name: _part(self.folder, member, shard, self.classes)
-                for member in self.spec.members
-            }
+            segmented = self.parts.segmented(shard)
+            parts = {member.name: self.parts.member(member, shard) for member in self.spec.members}
             for record in segmented.records:
                 if record.set_aside:
                     continue
                 cells = segmented.cells[record.id]
                 said = {
-                    member.name: _aligned(
+                    member.name: aligned(
                         parts[member.name].get(record.id), cells, record, self.classes
                     )
                     for member in self.spec.members
@@ -175,49 +175,3 @@ def notes(folder: RunFolder, plan: Plan) -> tuple[str, ...]:
 
 def _masks(folder: RunFolder, field: str) -> np.ndarray:
     return read_label_image(mask_file(folder.masks, field))
-
-
-class _Rows(NamedTuple):
-    """What a member says of one field: ids of cells, probabilities, embeddings if it kept them."""
-
-    cells: np.ndarray
-    probabilities: np.ndarray
-    embeddings: np.ndarray | None
-
-
-def _part(
-    folder: RunFolder, member: Member, shard: ShardPlan, classes: ClassList
-) -> dict[str, _Rows]:
-    """Rows by field, of one member in one shard."""
-    table = pq.read_table(folder.member_part(member.name, shard.shard))
-    fields = np.asarray(table["field"].to_pylist(), dtype=object)
-    cells = table["cell"].to_numpy()
-    names = classes.names if member.has_classes else ()
-    columns = [table[name].to_numpy() for name in names]
-    values = np.stack(columns, axis=1) if columns else np.zeros((len(cells), 0), np.float32)
-    vectors = None
-    if EMBEDDING in table.column_names:
-        column = table[EMBEDDING].combine_chunks()
-        vectors = column.flatten().to_numpy().reshape(len(cells), -1)
-    out = {}
-    for field in dict.fromkeys(fields):
-        rows = fields == field
-        out[field] = _Rows(cells[rows], values[rows], None if vectors is None else vectors[rows])
-    return out
-
-
-def _aligned(
-    found: _Rows | None, cells: Cells, record: FieldRecord, classes: ClassList
-) -> np.ndarray:
-    """Rows in the order of `cells`; a member that sees whole images has one row for all of them."""
-    if not len(cells):
-        return np.zeros((0, len(classes)), np.float32)
-    if found is None:
-        raise HpazooError(f"a member has no prediction for field '{record.id}'")
-    ids, values, _ = found
-    if len(ids) == 1 and ids[0] == 0:
-        return np.repeat(values, len(cells), axis=0)
-    rows = np.searchsorted(ids, cells.ids)
-    if len(ids) != len(cells) or not np.array_equal(ids[rows], cells.ids):
-        raise HpazooError(f"a member's cells of field '{record.id}' are not those of its masks")
-    return values[rows]
