@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = commands.main(arguments, prog_name="hpazoo", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
         arguments = sys.argv[1:] if arguments is None else arguments
-        goes_on = arguments[:1] in (["run"], ["checkpoints"])
+        goes_on = arguments[:1] in (["run"], ["study"], ["checkpoints"])
         how = "goes on where it stopped" if goes_on else "begins anew"
         click.echo(f"interrupted; the same command {how}", err=True)
         code = INTERRUPTED

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from hpazoo.evaluation.intervals import resamples
+from hpazoo.evaluation.intervals import moved, resamples
 from hpazoo.metrics import Judged
 from hpazoo.overlap import paired
 
@@ -123,5 +123,6 @@ def _resampled(of_field: np.ndarray, rounds: int, seed: int) -> tuple[np.ndarray
     bounds = np.full((2, BINS), np.nan)
     met = (~np.isnan(shares)).any(axis=0)
     bounds[:, met] = np.nanpercentile(shares[:, met], (2.5, 97.5), axis=0)
+    # a sum of absolute differences is larger in resamples, for well calibrated scores by far
     errors = np.array([_error(one) for one in drawn])
-    return bounds, np.nanpercentile(errors, (2.5, 97.5))
+    return bounds, moved(_error(of_field.sum(axis=0)), errors).clip(0, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,17 +21,22 @@ class Resampled:
     """A score, and the same score on each resample.
 
     `value` is the mean of the classes' `values` (C,), NaN for a class without truth; `draws`
-    (rounds,) are the means of the resamples. Scores that were drawn with the same weights are
+    (rounds,) are the means of the resamples. Scores that were `drawn` with the same weights are
     paired: their differences have intervals of their own.
     """
 
     value: float
     values: np.ndarray
     draws: np.ndarray
+    drawn: tuple[int, ...] = ()
+    """Which fields were drawn how often, as checksums of the weights; empty: not told."""
 
     def __sub__(self, other: Resampled) -> Resampled:
         return Resampled(
-            self.value - other.value, self.values - other.values, self.draws - other.draws
+            self.value - other.value,
+            self.values - other.values,
+            self.draws - other.draws,
+            tuple(dict.fromkeys(self.drawn + other.drawn)),
         )
 
     @property
@@ -49,13 +55,14 @@ def interval_of(value: float, draws: np.ndarray) -> tuple[float, float]:
 
 
 def mean_of(repeats: Sequence[Resampled], seed: int = 0) -> Resampled:
-    """The mean over independent repeats, whose resamples are drawn in two stages.
+    """The mean over repeats, whose resamples are drawn in two stages.
 
     Each round draws as many repeats as there are, with replacement, and of each another of its
     resamples: so an interval holds both how fields differ and how repeats do (other networks, other
-    images). With few repeats it is a little too wide where repeats do not differ, and a little too
-    narrow where they differ much more than fields do. Davison and Hinkley, Bootstrap Methods and
-    their Application (1997), section 3.8.
+    images). Where all repeats scored the same fields, each round takes the same resample of them:
+    more networks do not tell more of other fields. With few repeats an interval is a little too
+    wide where repeats do not differ, and a little too narrow where they differ much more than
+    fields do. Davison and Hinkley, Bootstrap Methods and their Application (1997), section 3.8.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a class without truth in any repeat
@@ -64,9 +71,13 @@ def mean_of(repeats: Sequence[Resampled], seed: int = 0) -> Resampled:
     count, rounds = every.shape
     rng = np.random.default_rng(seed)
     draws = np.zeros(rounds)
+    same_fields = len({one.drawn for one in repeats}) == 1 and bool(repeats[0].drawn)
     for _ in range(count):
-        draws += every[rng.integers(0, count, rounds), rng.permutation(rounds)] / count
-    return Resampled(float(np.mean([one.value for one in repeats])), values, draws)
+        which = rng.integers(0, count, rounds)
+        resample = np.arange(rounds) if same_fields else rng.permutation(rounds)
+        draws += every[which, resample] / count
+    said = tuple(dict.fromkeys(checksum for one in repeats for checksum in one.drawn))
+    return Resampled(float(np.mean([one.value for one in repeats])), values, draws, said)
 
 
 def group_weights(groups: Sequence[str], rounds: int, seed: int) -> np.ndarray:
@@ -83,7 +94,7 @@ def resample(judgement: Judgement, weights: np.ndarray) -> Resampled:
     """What a metric found, once and for each row of weights (rounds, fields)."""
     values = judgement.values()
     found = np.array([class_mean(row) for row in resampled(judgement, weights)])
-    return Resampled(class_mean(values), values, found)
+    return Resampled(class_mean(values), values, found, (zlib.crc32(weights.tobytes()),))
 
 
 def unsaid(one: Judged) -> Judged:

@@ -22,7 +22,7 @@ def seen_by_parents(
     parents = sorted({str(card["parent"]) for card in cards if card.get("parent")})
     if not parents:
         return [], {}
-    found = _Seen([lineage({"parent": one, "trained_on": []}) for one in parents], images)
+    found = Seen([lineage({"parent": one, "trained_on": []}) for one in parents], images)
     found.untold = [text for text in found.untold if "does not name" not in text]
     return found.lines(model), {model: {"cards": found.cards, "seen": sorted(found.surely)}}
 
@@ -37,13 +37,10 @@ def seen_by_weights(lock: Lock | None, fields: Sequence[str]) -> tuple[list[str]
         return [UNKNOWN], {}
     lines: list[str] = []
     data: dict[str, Any] = {}
-    for model, (checkpoint, files) in lock.weights.items():
-        if not files:
-            continue  # random weights have seen nothing
-        found = _Seen(lineages(checkpoint, [lock.data / file for file in files]), fields)
+    for model, found in seen_of(lock, fields).items():
         lines += found.lines(model)
         data[model] = {
-            "checkpoint": checkpoint,
+            "checkpoint": lock.weights[model][0],
             "cards": found.cards,
             "data_sets": found.data_sets,
             "seen": sorted(found.surely),
@@ -53,8 +50,17 @@ def seen_by_weights(lock: Lock | None, fields: Sequence[str]) -> tuple[list[str]
     return lines, data
 
 
-class _Seen:
-    """What all files of one model have seen together."""
+def seen_of(lock: Lock, fields: Sequence[str]) -> dict[str, Seen]:
+    """By model that predicts; random weights have seen nothing."""
+    return {
+        model: Seen(lineages(checkpoint, [lock.data / file for file in files]), fields)
+        for model, (checkpoint, files) in lock.weights.items()
+        if files
+    }
+
+
+class Seen:
+    """What all files of one model have seen together: fields by id, with the reason."""
 
     def __init__(self, lineages: Sequence[Lineage], fields: Sequence[str]) -> None:
         self.fields = len(fields)
@@ -70,6 +76,9 @@ class _Seen:
 
     def lines(self, model: str) -> list[str]:
         """Numbers first, then what is not known."""
+        return [*self.counts(model), *self.unknown(model)]
+
+    def counts(self, model: str) -> list[str]:
         found = []
         for how, ids in (("seen", self.surely), ("perhaps seen", self.perhaps)):
             if ids or (how == "seen" and not self.perhaps and not self.untold):
@@ -78,6 +87,7 @@ class _Seen:
                     f"{how} by the starting weights: {len(ids)} of "
                     f"{counted(self.fields, 'field')} ({', '.join([f'model {model}', *why])})"
                 )
-        if self.untold:
-            found.append(f"not known of model {model}: {'; '.join(self.untold)}")
         return found
+
+    def unknown(self, model: str) -> list[str]:
+        return [f"not known of model {model}: {'; '.join(self.untold)}"] if self.untold else []

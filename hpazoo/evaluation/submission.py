@@ -104,7 +104,10 @@ class Submission:
         """Where each row lies in the file."""
         rows: dict[str, _Row] = {}
         records = self._records()
-        line, _, header = next(records)
+        first = next(records, None)
+        if first is None:
+            raise HpazooError(f"{self.path} is empty; {EXPECTED}")
+        line, _, header = first
         head = self._text(header, line)
         self._delimiter = delimiter_of(head)
         names = cells_of(head, self._delimiter)

@@ -201,7 +201,7 @@ def said_of(seeded: Seeded, number: int, share: float, errors: Errors) -> tuple[
     new = str(rng.choice([name for name in LOCATIONS if name not in true]))
     if rng.random() < _DROPPED and true:
         gone = str(rng.choice(true))
-        said = {*true, gone} - {gone} or {new}
+        said = set(true) - {gone} or {new}
     else:
         said = {*true, new}
     return tuple(sorted(said, key=NAMES.index))

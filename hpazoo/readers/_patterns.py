@@ -219,7 +219,7 @@ def chromatin(cell: Cell, rng: Rng) -> np.ndarray:
 
 
 def _inside(cell: Cell) -> np.ndarray:
-    """1 in the nucleus, falling to 0 within a px at its rim."""
+    """1 in the nucleus, falling to 0 at its rim within 1.5 px of a field of 512."""
     return np.minimum(cell.depth * (1 / (1.5 * cell.unit)), 1)
 
 

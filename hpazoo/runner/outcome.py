@@ -51,6 +51,6 @@ class Outcome:
         ids = self.lesson.sources.table.ids
         found = {one.model: set(ids) for one in self.trained}
         for one in self.trained:
-            if len(one.left_out) == 1:
+            if len(one.files) == len(one.left_out) == 1:
                 found[one.model] -= set(read_left_out(one.left_out[0])[0])
         return found

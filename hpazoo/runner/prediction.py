@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,10 +124,11 @@ class Prediction:
 
     def _alone(self, plan: Plan) -> Blends | None:
         """Each member's own answers, where there are several."""
-        specs = {
-            member.name: blend_spec(self.spec, [member.name], []) for member in self.spec.members
-        }
-        alone = {name: spec for name, spec in specs.items() if spec is not None}
+        spec = self.spec
+        if isinstance(self.blend, Learner):  # of one member there is nothing to learn
+            spec = replace(spec, data={**spec.data, "ensemble": "mean"})
+        specs = {member.name: blend_spec(spec, [member.name], []) for member in spec.members}
+        alone = {name: one for name, one in specs.items() if one is not None}
         return self._blended(alone, plan) if len(alone) > 1 else None
 
     def _blended(self, specs: Mapping[str, Spec], plan: Plan) -> Blends:

@@ -126,7 +126,8 @@ def run(
         cache = options.cache and options.cache.resolve()
         work = Prediction(spec, settings, folder, ready, code, outcome, cache, profile, quiet)
         done = work.go(until, others)
-        if options.profile:
+        # of a run that has nothing left to predict, that of before tells more
+        if options.profile and (profile.fields or not folder.profile.exists()):
             profile.write(folder.profile)
         return done
     finally:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from hpazoo.classes import class_list
 from hpazoo.evaluation import Evaluation, compare, score, write
@@ -17,13 +15,12 @@ from hpazoo.evaluation.predictions import open_predictions
 from hpazoo.evaluation.reader_truth import truth_of
 from hpazoo.evaluation.seen import seen_by_parents
 from hpazoo.evaluation.truth import Truth
-from hpazoo.metrics import Judged
 from hpazoo.readers import Reader, readers
 from hpazoo.runner.folder import RunFolder
 from hpazoo.runner.options import Settings
 from hpazoo.runner.outcome import Outcome
 from hpazoo.spec import Spec
-from hpazoo.training.job import read_left_out
+from hpazoo.training.job import judged_left_out
 from hpazoo.training.train import Trained
 
 OWN = "own-images"
@@ -64,7 +61,7 @@ def evaluate_run(
 
 
 def _beside(own: Evaluation, run: Path, members: Blends, truth: Truth, data: Path) -> Evaluation:
-    """The evaluation with what each member, and chance, would have got."""
+    """The evaluation with what each member would have got alone."""
     judged = judged_blends(run, members, truth)
     blend = judged.pop(OWN_BLEND)
     found: list[Beside] = []
@@ -80,10 +77,9 @@ def evaluate_left_out(spec: Spec, folder: RunFolder, outcome: Outcome) -> list[E
     """Each trained model's answers for images that its folds left out, against their labels."""
     classes = class_list(spec.resolved["classes"])
     table = outcome.lesson.sources.table
-    labels = dict(zip(table.ids, table.labels, strict=True))
     found = []
     for one in outcome.trained:
-        judged = _judged(one, labels)
+        judged = judged_left_out(one.left_out, table)
         if judged:
             place = folder.path / "evaluation" / f"left-out-{one.model}"
             scores = score(judged, _OF_IMAGES, classes)
@@ -92,7 +88,7 @@ def evaluate_left_out(spec: Spec, folder: RunFolder, outcome: Outcome) -> list[E
 
 
 def _titled(evaluation: Evaluation, trained: Trained, images: list[str]) -> Evaluation:
-    folds = len(trained.left_out)
+    folds = len(trained.files)
     text = (
         f"model '{trained.model}', whole images that its {folds} fold{'s' if folds > 1 else ''} "
         "left out"
@@ -100,11 +96,3 @@ def _titled(evaluation: Evaluation, trained: Trained, images: list[str]) -> Eval
     lines, seen = seen_by_parents(trained.model, trained.files, images)
     about = {**evaluation.about, "seen": seen}
     return replace(evaluation, notes=(text, *evaluation.notes), seen=tuple(lines), about=about)
-
-
-def _judged(trained: Trained, labels: Mapping[str, np.ndarray]) -> list[Judged]:
-    return [
-        Judged.of_image(image, row, labels[image])
-        for file in trained.left_out
-        for image, row in zip(*read_left_out(file), strict=True)
-    ]

@@ -48,6 +48,11 @@ def arm_and_correction(text: str) -> tuple[str, str]:
     return arm.strip(), correction.strip()
 
 
+def arm_name(arm: str, correction: str) -> str:
+    """As results call it: `ARM`, or `ARM, CORRECTION`."""
+    return f"{arm}, {correction}" if correction else arm
+
+
 class Arms:
     """Checks what stands in a study against what each of its variants has.
 

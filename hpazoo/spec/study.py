@@ -14,7 +14,7 @@ from typing import Any
 
 from hpazoo.errors import UsageError, did_you_mean
 from hpazoo.spec import Spec, SpecError, load
-from hpazoo.spec.arm_rules import arm_and_correction
+from hpazoo.spec.arm_rules import arm_and_correction, arm_name
 from hpazoo.spec.problems import Place, Problem
 from hpazoo.spec.resolution import full, resolve
 from hpazoo.spec.shapes import (
@@ -223,8 +223,8 @@ def _comparison(entry: Json) -> Comparison:
 
 def _arms(value: str | list[str]) -> tuple[str, ...]:
     """Arms as they are called in results, however they were spaced."""
-    arms = (arm_and_correction(text) for text in ([value] if isinstance(value, str) else value))
-    return tuple(f"{arm}, {correction}" if correction else arm for arm, correction in arms)
+    arms = [value] if isinstance(value, str) else value
+    return tuple(arm_name(*arm_and_correction(text)) for text in arms)
 
 
 def _of_embeddings(config: Any) -> bool:

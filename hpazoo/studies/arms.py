@@ -7,14 +7,9 @@ An arm is called by its member or blend, and by its correction if it has one: `g
 from __future__ import annotations
 
 from hpazoo.spec import Spec
+from hpazoo.spec.arm_rules import arm_name
 from hpazoo.spec.shapes import Json
 from hpazoo.spec.study import Study, blend_spec
-
-
-def correction_of(arm: str) -> tuple[str, str]:
-    """Member or blend, and correction or nothing, of an arm's name."""
-    name, _, correction = arm.partition(", ")
-    return name, correction
 
 
 def arms_of(study: Study, spec: Spec) -> dict[str, Spec]:
@@ -30,5 +25,5 @@ def arms_of(study: Study, spec: Spec) -> dict[str, Spec]:
         for correction, steps in corrections.items():
             arm = blend_spec(spec, members, steps)
             if arm is not None:
-                found[f"{name}, {correction}" if correction else name] = arm
+                found[arm_name(name, correction)] = arm
     return found

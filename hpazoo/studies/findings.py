@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from hpazoo.errors import HpazooError, did_you_mean, listed
+from hpazoo.errors import HpazooError, did_you_mean
 from hpazoo.evaluation.paired import Resampled, mean_of
 from hpazoo.spec.shapes import AS_WRITTEN
 from hpazoo.spec.study import Comparison, Study
@@ -63,16 +63,15 @@ def _finding(comparison: Comparison, study: Study, runs: Runs) -> Finding:
         if comparison.optimism:
             left, name = _optimism(one), variants[0]
         else:
-            name = _chosen(comparison.arm, study, runs, repeat, one)
+            name = _chosen(comparison.arm, study, runs, repeat)
             left = one.first[name]
         if comparison.number is not None:
             right, against = _constant(comparison.number, left), f"{comparison.number:g}"
         elif comparison.optimism:
             right, against = _optimism(other), variants[1]
         else:
-            against = _chosen(comparison.against, study, runs, repeat, other)
+            against = _chosen(comparison.against, study, runs, repeat)
             right = other.first[against]
-            _check_metrics(one, other, variants)
         sides.append((name, against))
         pairs.append((left, right))
     each = [one - other for one, other in pairs]
@@ -88,31 +87,16 @@ def _finding(comparison: Comparison, study: Study, runs: Runs) -> Finding:
 
 def _constant(number: float, like: Resampled) -> Resampled:
     """A number as a score that is the same on every resample."""
-    return Resampled(number, np.full_like(like.values, number), np.full_like(like.draws, number))
+    values, draws = np.full_like(like.values, number), np.full_like(like.draws, number)
+    return Resampled(number, values, draws, like.drawn)
 
 
-def _check_metrics(one: Scored, other: Scored, variants: tuple[str, str]) -> None:
-    """HpazooError where two variants score by different metrics."""
-    if one.metric != other.metric:
-        raise HpazooError(
-            f"variants '{variants[0]}' and '{variants[1]}' are compared, but the first of the "
-            f"metrics is {one.metric} in one and {other.metric} in the other"
-        )
-
-
-def _chosen(arms: Sequence[str], study: Study, runs: Runs, repeat: int, compared: Scored) -> str:
-    """The arm; of several the best on images that are there to choose on, and are other ones."""
+def _chosen(arms: Sequence[str], study: Study, runs: Runs, repeat: int) -> str:
+    """The arm; of several the best on images that are there to choose on."""
     if len(arms) == 1:
         return arms[0]
     assert study.choose_on is not None
-    chosen_on = runs[study.choose_on][repeat]
-    common = sorted(chosen_on.ids & compared.ids)
-    if common:
-        raise HpazooError(
-            f"the best is chosen on '{study.choose_on}', {len(common)} of whose fields are among "
-            f"those it is compared on ({listed(common)}); give it other images"
-        )
-    scores = chosen_on.first
+    scores = runs[study.choose_on][repeat].first
     missing = [arm for arm in arms if arm not in scores or not np.isfinite(scores[arm].value)]
     if missing:
         near = did_you_mean(missing[0], scores)

@@ -17,7 +17,7 @@ from hpazoo.evaluation.intervals import class_mean
 from hpazoo.evaluation.lock import read_lock
 from hpazoo.evaluation.paired import Resampled, judge, resample, unsaid
 from hpazoo.evaluation.reader_truth import truth_of
-from hpazoo.evaluation.seen import seen_by_weights
+from hpazoo.evaluation.seen import seen_of
 from hpazoo.metrics import Judged
 from hpazoo.readers import Reader, readers
 from hpazoo.runner.finished import Run
@@ -39,8 +39,9 @@ class Scored:
     `ids` are its fields, of so many `groups` that are drawn whole. `arms` holds, by metric and arm,
     its score over resamples of the fields; `positives` (C,) are true cells, or images, of each
     class by the first metric; `chance` is by metric; `seconds` are what a field costs each member
-    in the process with the networks. `seen` says which fields the weights were trained on, a line
-    per model. `promise` is there where it was asked for.
+    in the process with the networks. `seen` says how many fields the weights were trained on, and
+    `unknown` of which models that is not known, in lines. `promise` is there where it was asked
+    for.
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class Scored:
     chance: Mapping[str, float]
     seconds: Mapping[str, float]
     seen: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     promise: Promise | None = None
 
     @property
@@ -76,8 +78,7 @@ def run_one(
         for; where the reader does not know the truth, or the group, of its images.
     """
     arms = arms_of(study, spec)
-    # that of the first run is kept: a run that goes on has little left to measure
-    options = replace(options, profile=not (folder / PROFILE).exists())
+    options = replace(options, profile=True)
     done = run(spec, folder, options, until="outputs", quiet=quiet, others=arms)
     if done.set_aside:
         first = done.set_aside[0]
@@ -94,8 +95,8 @@ def run_one(
     weights = weights_of(names, table, study)
     found: dict[str, dict[str, Resampled]] = {}
     chance: dict[str, float] = {}
-    positives = []
-    for metric in spec.resolved["metrics"]:
+    asked = spec.resolved["metrics"]
+    for metric in asked:
         of_arm: dict[str, Resampled] = {}
         for arm, judged in fields.items():
             if len(fields_for(metric, judged)) != len(judged):
@@ -103,22 +104,24 @@ def run_one(
                     f"{folder}: {title(metric)} needs the truth of cells, and the reader of these "
                     "images does not know it of all fields; ask for 'image-map'"
                 )
-            judgement = judge(judged, metric, classes, data)
-            positives.append(judgement.positives)
-            of_arm[arm] = resample(judgement, weights)
+            of_arm[arm] = resample(judge(judged, metric, classes, data), weights)
         found[title(metric)] = of_arm
         random = judge([unsaid(one) for one in fields[OWN_BLEND]], metric, classes, data)
         chance[title(metric)] = class_mean(random.values())
-    lines, _ = seen_by_weights(read_lock(folder), names)
+    lock = read_lock(folder)
+    assert lock is not None
+    told = seen_of(lock, names)
+    seen = {model: one for model, one in told.items() if one.surely or one.perhaps}
     return Scored(
         folder,
         frozenset(names),
         len(set(groups_of(names, table, study))),
         found,
-        positives[0],
+        judge(fields[OWN_BLEND], asked[0], classes, data).positives,
         chance,
         _seconds(folder / PROFILE),
-        tuple(line for line in lines if " 0 of " not in line),
+        tuple(line for model, one in seen.items() for line in one.counts(model)),
+        tuple(line for model, one in told.items() for line in one.unknown(model)),
         promise(spec, study, done, reader, data) if promises else None,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -82,21 +82,33 @@ def _few(runs: Runs) -> list[str]:
     if least >= FEW_FIELDS:
         return []
     if least < 2:
-        return ["One group of fields alone tells nothing of others: no intervals, no verdicts.", ""]
+        said = "no intervals, and nothing is confirmed or refuted"
+        return [f"One group of fields alone tells nothing of others: {said}.", ""]
     return [f"{least} groups of fields are few: the true intervals are wider.", ""]
 
 
 def _seen(runs: Runs) -> list[str]:
-    """A warning for each variant whose fields its weights were trained on."""
+    """A warning for each variant whose fields its weights were, or may have been, trained on."""
+    return [
+        *_of_variants(
+            "The weights were trained on some of these fields, so that little is said of new ones:",
+            {variant: [run.seen for run in repeats] for variant, repeats in runs.items()},
+        ),
+        *_of_variants(
+            "Whether the weights were trained on these fields is not known:",
+            {variant: [run.unknown for run in repeats] for variant, repeats in runs.items()},
+        ),
+    ]
+
+
+def _of_variants(said: str, told: Mapping[str, Sequence[Sequence[str]]]) -> list[str]:
+    """A paragraph with the lines of each variant, each once; nothing without lines."""
     lines = [
         f"- **{variant}**: {line}"
-        for variant, repeats in runs.items()
-        for line in dict.fromkeys(line for run in repeats for line in run.seen)
+        for variant, repeats in told.items()
+        for line in dict.fromkeys(line for lines in repeats for line in lines)
     ]
-    if not lines:
-        return []
-    said = "The weights were trained on some of these fields, so that little is said of new ones:"
-    return [said, "", *lines, ""]
+    return [said, "", *lines, ""] if lines else []
 
 
 def _kept(repeats: Sequence[Scored]) -> list[Promise]:

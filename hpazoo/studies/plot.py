@@ -11,8 +11,8 @@ import numpy as np
 
 from hpazoo.evaluation.blends import OWN_BLEND
 from hpazoo.evaluation.paired import Resampled
+from hpazoo.spec.arm_rules import arm_and_correction, arm_name
 from hpazoo.spec.shapes import AS_WRITTEN
-from hpazoo.studies.arms import correction_of
 from hpazoo.studies.findings import Finding, Runs
 from hpazoo.studies.pooling import pooled
 
@@ -37,7 +37,7 @@ def png(runs: Runs, found: Sequence[Finding]) -> bytes:
     metric = first[0].metric
     arms = [arm for arm in first[0].first if arm != OWN_BLEND]
     scores = {arm: one for arm, one in pooled(runs, AS_WRITTEN, metric).items() if arm in arms}
-    rows = max(len({correction_of(arm)[0] for arm in arms}), len(found), 4)
+    rows = max(len({arm_and_correction(arm)[0] for arm in arms}), len(found), 4)
     figure = Figure(figsize=(15 if found else 8, 1.6 + _ROW * rows), layout="constrained", dpi=100)
     FigureCanvasAgg(figure)
     left, *others = figure.subplots(1, 2 if found else 1, squeeze=False)[0]
@@ -58,16 +58,16 @@ def _scores(axis: Any, scores: Mapping[str, Resampled], title: str) -> None:
     """A row per member or blend, by its best score."""
     best: dict[str, float] = {}
     for arm, score in scores.items():
-        name = correction_of(arm)[0]
+        name = arm_and_correction(arm)[0]
         best[name] = max(best.get(name, -math.inf), score.value)
     order = sorted(best, key=best.__getitem__)
-    corrections = list(dict.fromkeys(correction_of(arm)[1] for arm in scores))
+    corrections = list(dict.fromkeys(arm_and_correction(arm)[1] for arm in scores))
     for number, correction in enumerate(corrections):
         colour = _COLOURS[number % len(_COLOURS)]
         shift = 0.6 * ((number + 0.5) / len(corrections) - 0.5)
         label = correction or "as it is"
         for place, name in enumerate(order):
-            arm = f"{name}, {correction}" if correction else name
+            arm = arm_name(name, correction)
             if arm in scores:
                 _dot(axis, place - shift, scores[arm], colour, label)
                 label = "_"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hpazoo.evaluation.paired import Resampled, mean_of
+from hpazoo.spec.arm_rules import arm_and_correction
 from hpazoo.spec.shapes import named_members
 from hpazoo.spec.study import Comparison, Study
-from hpazoo.studies.arms import correction_of
 from hpazoo.studies.findings import Runs
 from hpazoo.studies.promise import METRIC
 
@@ -29,7 +29,7 @@ def metric_of(runs: Runs, comparison: Comparison) -> str:
 
 def cost(study: Study, seconds: Mapping[str, float], arm: str) -> float | None:
     """Seconds per field of all members that an arm takes; None where that was not measured."""
-    name, correction = correction_of(arm)
+    name, correction = arm_and_correction(arm)
     named = named_members({"postprocess": study.corrections.get(correction, [])})
     members = {*study.blends.get(name, (name,)), *named}
     return sum(seconds[one] for one in members) if members <= seconds.keys() else None

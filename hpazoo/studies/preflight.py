@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hpazoo.classes import class_list
 from hpazoo.ensembles import Learner, ensembles
-from hpazoo.errors import HpazooError, UsageError
+from hpazoo.errors import HpazooError, UsageError, listed
 from hpazoo.evaluation.chosen import title
 from hpazoo.metrics import metrics
 from hpazoo.readers import Reader, readers
 from hpazoo.registry import split_config
 from hpazoo.spec import Spec
-from hpazoo.spec.study import Study
+from hpazoo.spec.study import Comparison, Study
 from hpazoo.studies.groups import labels_of
+from hpazoo.training.sources import gather
 
 
 def check(specs: Mapping[str, Spec], study: Study, data: Path) -> None:
@@ -24,7 +26,8 @@ def check(specs: Mapping[str, Spec], study: Study, data: Path) -> None:
         for name, spec in specs.items()
         for problem in _problems(spec, study, data)
     ]
-    problems += _unlike(specs, study)
+    if not problems:
+        problems = [*_unlike(specs, study), *_known_images(specs, study, data)]
     if problems:
         raise UsageError("this cannot be studied:\n  " + "\n  ".join(problems))
 
@@ -67,7 +70,42 @@ def _unlike(specs: Mapping[str, Spec], study: Study) -> Iterator[str]:
     """Comparisons of scores by two metrics."""
     first = {name: title(spec.resolved["metrics"][0]) for name, spec in specs.items()}
     for one in study.comparisons:
-        found = {} if one.optimism else {first[name]: name for name in one.variants}
+        names = [] if one.optimism else [*one.variants, *_chooses_on(one, study)]
+        found = {first[name]: name for name in names}
         if len(found) > 1:
             by = " and ".join(f"{metric} in {name}" for metric, name in found.items())
             yield f"'{one.claim}' compares scores by {by}; a comparison has one first metric"
+
+
+def _known_images(specs: Mapping[str, Spec], study: Study, data: Path) -> Iterator[str]:
+    """Variants whose images are not new to what is chosen, or promised, of them."""
+
+    @functools.cache
+    def ids(name: str) -> frozenset[str]:
+        reader: Reader = readers.build(specs[name].resolved["images"], data)
+        return frozenset(reader.ids())
+
+    for one in study.comparisons:
+        for chosen in _chooses_on(one, study):
+            for name in one.variants:
+                if common := sorted(ids(chosen) & ids(name)):
+                    yield (
+                        f"'{one.claim}' chooses the best on '{chosen}', {len(common)} of whose "
+                        f"fields are among those it is compared on in {name} ({listed(common)}); "
+                        "give it other images"
+                    )
+    for name in dict.fromkeys(n for one in study.comparisons if one.optimism for n in one.variants):
+        spec = specs[name]
+        classes = class_list(spec.resolved["classes"])
+        learned = gather(spec.resolved["training"]["images"], classes, data).table.ids
+        if common := sorted(ids(name) & set(learned)):
+            yield (
+                f"{name}: {len(common)} of the run's images are among those to learn from "
+                f"({listed(common)}), so that they are not new; give the run other images"
+            )
+
+
+def _chooses_on(comparison: Comparison, study: Study) -> list[str]:
+    """The variant on which one side is chosen, if it is."""
+    several = len(comparison.arm) > 1 or len(comparison.against) > 1
+    return [study.choose_on] if several and study.choose_on is not None else []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpazoo.classes import class_list
-from hpazoo.errors import HpazooError, listed
+from hpazoo.errors import HpazooError
 from hpazoo.evaluation.blends import own_predictions
 from hpazoo.evaluation.judging import join
 from hpazoo.evaluation.paired import Resampled, judge, resample
@@ -19,7 +19,7 @@ from hpazoo.runner.finished import Run
 from hpazoo.spec import Spec
 from hpazoo.spec.study import Study
 from hpazoo.studies.groups import labels_of, weights_of
-from hpazoo.training.job import read_left_out
+from hpazoo.training.job import judged_left_out
 from hpazoo.training.sources import gather
 
 METRIC = "image-map"
@@ -42,8 +42,8 @@ class Promise:
 def promise(spec: Spec, study: Study, done: Run, reader: Reader, data: Path) -> Promise:
     """Both scores of a run with one member, which shows whole images to a network of one fold.
 
-    HpazooError where nothing was left out, nothing is known of the images as a whole, or some of
-    them were learned from.
+    HpazooError where nothing was left out, or nothing is known of the images as a whole. That none
+    of them was learned from is `preflight`'s to see.
     """
     classes = class_list(spec.resolved["classes"])
     fresh = labels_of(reader, classes)
@@ -53,12 +53,6 @@ def promise(spec: Spec, study: Study, done: Run, reader: Reader, data: Path) -> 
             "run's images have no labels"
         )
     source = gather(spec.resolved["training"]["images"], classes, data).table
-    common = sorted(set(source.ids) & set(fresh.ids))
-    if common:
-        raise HpazooError(
-            f"{done.folder}: {len(common)} of the run's images are among those to learn from "
-            f"({listed(common)}), so that they are not new; give the run other images"
-        )
     labels = ReaderLabels(fresh, config=spec.resolved["images"])
     own = join(own_predictions(done.folder), labels).fields
 
@@ -66,11 +60,4 @@ def promise(spec: Spec, study: Study, done: Run, reader: Reader, data: Path) -> 
         weights = weights_of([one.field for one in fields], table, study)
         return resample(judge(fields, METRIC, classes, data), weights)
 
-    return Promise(score(left_out(done.left_out[0], source), source), score(own, fresh))
-
-
-def left_out(file: Path, table: LabelTable) -> list[Judged]:
-    """Answers for the images that a fold left out, with what annotators said of them."""
-    labels = dict(zip(table.ids, table.labels, strict=True))
-    answers = zip(*read_left_out(file), strict=True)
-    return [Judged.of_image(image, row, labels[image]) for image, row in answers]
+    return Promise(score(judged_left_out(done.left_out, source), source), score(own, fresh))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,8 +42,8 @@ def study(
     """Run every variant of a spec in every repeat, score all arms, and compare.
 
     Stopped at any moment, the same call goes on where it was: each run is a run of its own, in
-    `<out>/repeat-<n>/<variant>`, which keeps what it has. Networks that several variants of a
-    repeat train alike are trained once.
+    `<out>/repeat-<n>/<variant>`, which keeps what it has. Networks that a variant trains as the
+    spec as it is written does are not trained again.
 
     Parameters
     ----------
@@ -64,6 +65,11 @@ def study(
     HpazooError
         Where a run cannot go on; finished ones are kept.
     """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        raise UsageError(
+            "a study is one process, which starts others where it trains: run it without torchrun, "
+            "with --processes"
+        )
     asked = study_of(spec)
     options = options or Options()
     if options.limit is not None or options.random_weights:
@@ -84,6 +90,7 @@ def study(
     total, took = len(ahead), dict[str, float]()
     for repeat in repeats:
         place = folder / f"repeat-{repeat}"
+        first_run = place / AS_WRITTEN
         for name in names:
             number = total - len(ahead) + 1
             screen.say(f"run {number} of {total}: repeat {repeat}, {name}{_left(ahead, took)}")
@@ -91,7 +98,7 @@ def study(
             how = replace(
                 options,
                 cache=options.cache or folder / "cache",
-                reuse=None if name == AS_WRITTEN else place / AS_WRITTEN,
+                reuse=first_run if name != AS_WRITTEN and (first_run / "models").is_dir() else None,
             )
             # where the best is only chosen, nobody asks how sure a score is
             here = replace(asked, rounds=0) if name in chosen_only else asked
@@ -102,6 +109,8 @@ def study(
             ahead = ahead[1:]
             for line in done.seen:
                 screen.say(f"{line}: what is compared there says little of new images")
+            for line in done.unknown:
+                screen.say(line)
     found = tuple(findings(asked, runs))
     files = write(folder, spec, asked, runs, found, repeats)
     return Studied(folder, runs, found, tuple(files))
@@ -109,11 +118,17 @@ def study(
 
 def _check_repeats(spec: Spec, asked: Study, specs: Iterable[Spec]) -> None:
     """UsageError where repeats would all be one and the same."""
-    if asked.repeats > 1 and not any(list(seeds_of(one.resolved)) for one in specs):
+    if asked.repeats > 1 and not any(_differs(one) for one in specs):
         raise UsageError(
             f"{spec.path}: nothing that this spec draws or trains takes a seed, so that its "
             f"{asked.repeats} repeats would be one and the same; give --set study.repeats=1"
         )
+
+
+def _differs(spec: Spec) -> bool:
+    """Whether something that a run shows takes a seed."""
+    used = {member.model for member in spec.members}
+    return any(path[0] != "models" or path[1] in used for path, _ in seeds_of(spec.resolved))
 
 
 def _left(ahead: Sequence[str], took: Mapping[str, float]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hpazoo.classes import ClassList
+from hpazoo.labels import LabelTable
+from hpazoo.metrics import Judged
 from hpazoo.paths import replacing
 from hpazoo.recipe import Recipe
 
@@ -158,6 +161,16 @@ def write_left_out(path: Path, ids: list[str], probabilities: np.ndarray, key: s
     table = pa.table({"image": ids, "probabilities": pa.array(values, pa.list_(pa.float32()))})
     with replacing(path) as temporary:
         pq.write_table(table.replace_schema_metadata({b"hpazoo.key": key.encode()}), temporary)
+
+
+def judged_left_out(files: Iterable[Path], table: LabelTable) -> list[Judged]:
+    """Answers for the images that folds left out, with what annotators said of them."""
+    labels = dict(zip(table.ids, table.labels, strict=True))
+    return [
+        Judged.of_image(image, row, labels[image])
+        for file in files
+        for image, row in zip(*read_left_out(file), strict=True)
+    ]
 
 
 def read_left_out(path: Path) -> tuple[list[str], np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,16 @@ def test_the_mean_of_repeats_knows_how_they_differ() -> None:
     assert mean.values[0] == pytest.approx(mean.value) and np.isnan(mean.values[1])
     alone = mean_of(each[:1])
     assert np.array_equal(np.sort(alone.draws), np.sort(each[0].draws))
+
+
+def test_more_networks_do_not_tell_more_of_other_fields() -> None:
+    """Three that say the same of the same fields are one; of other fields each they are three."""
+    weights = group_weights([one.field for one in fields(0)], 400, 0)
+    one = resample(judge(fields(1), "cell-map", CLASSES, Path()), weights)
+    assert mean_of([one] * 3).interval == pytest.approx(one.interval)
+    others = [replace(one, drawn=(number,)) for number in range(3)]
+    low, high = mean_of(others).interval
+    assert high - low < 0.75 * (one.interval[1] - one.interval[0])
 
 
 def test_without_resamples_there_is_no_interval() -> None:

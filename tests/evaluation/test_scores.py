@@ -263,6 +263,17 @@ def test_intervals_that_cannot_be_told():
     assert np.isnan(intervals(Judged(), np.array([3, 1, 0]), 3, 0, 0).overall).all()
 
 
+def test_an_error_lies_in_its_interval_where_scores_are_calibrated():
+    rng = np.random.default_rng(0)
+    fields = []
+    for number in range(40):
+        scores = rng.random((4, 19))
+        fields.append(judged(f"f{number:02}", scores, rng.random((4, 19)) < scores))
+    found, _ = calibrate(fields, 19, 200, 0)
+    low, high = found.interval
+    assert low <= found.error <= high
+
+
 def test_calibration_is_the_naive_one():
     rng = np.random.default_rng(1)
     fields, all_scores, all_truth = [], [], []

@@ -111,6 +111,9 @@ def test_broken_files(tmp_path):
     assert problem(path).startswith(", line 1: no column ImageHeight among ID, ImageWidth, Width")
     path.write_text(f"{HEADER}\nx,32,32,0 1 \xff".replace("\xff", "é"), encoding="latin-1")
     assert "not UTF-8 text" in problem(path)
+    for nothing in ("", "\n\n"):
+        path.write_text(nothing, encoding="utf-8")
+        assert "is empty; a CSV with the columns ID" in problem(path)
     path.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0")
     assert ": PNG; a CSV with the columns ID" in problem(path)
 

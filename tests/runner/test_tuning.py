@@ -56,6 +56,12 @@ def test_weights_are_fitted_to_drawn_cells(tmp_path: Path) -> None:
     assert "gain over equal weights" in log
 
 
+def test_it_is_scored_beside_its_members(tmp_path: Path) -> None:
+    done = run(tmp_path, DRAWN + "metrics: [cell-map]\n", random_weights=True)
+    (found,) = done.evaluations
+    assert {one.member for one in found.beside} == {"a+gap-mask", "b+gap-mask"}
+
+
 def test_the_blend_has_the_weights_of_the_lock(tmp_path: Path) -> None:
     text = DRAWN.replace("ensemble: tuned", "ensemble: {type: tuned, adopt: always}")
     made = run(tmp_path, text, random_weights=True).predictions

@@ -78,11 +78,9 @@ def test_the_best_is_chosen_on_other_images() -> None:
     assert found.each == pytest.approx([-0.3, 0.4])
     one_alone = [scored("held", a=score(0.1))] * 2
     unknown = [scored("held", a=score(float("nan")), b=score(0.1))] * 2
-    seen = [scored("test", a=score(0.1), b=score(0.3))] * 2
     for held, why in (
         (one_alone, "variant 'held' has no score of 'b'"),
         (unknown, "variant 'held' has no score of 'a'"),
-        (seen, r"1 of whose fields are among those it is compared on \(test\)"),
     ):
         with pytest.raises(HpazooError, match=why):
             findings(study(one, choose_on="held"), {"as-written": test, "held": held})
@@ -109,10 +107,3 @@ def test_a_number_to_compare_with() -> None:
     (found,) = findings(study(compared(arm=("one",), against=(), number=0.4)), runs)
     assert (found.difference.value, found.verdict) == (pytest.approx(0.1), "confirmed")
     assert found.sides == (("one",), ("0.4",))
-
-
-def test_two_metrics_are_not_compared() -> None:
-    other = Scored(Path(), frozenset(), 144, {"hpa-map": {"other": score(0.5)}}, np.ones(1), {}, {})
-    runs = {"as-written": [scored(one=score(0.5))], "outlined": [other]}
-    with pytest.raises(HpazooError, match="cell-map in one and hpa-map in the other"):
-        findings(study(compared(against_variant="outlined")), runs)

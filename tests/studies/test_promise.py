@@ -15,8 +15,7 @@ from hpazoo.labels import LabelTable
 from hpazoo.readers.synthetic import Synthetic
 from hpazoo.spec.study import Study
 from hpazoo.studies.groups import labels_of, weights_of
-from hpazoo.studies.promise import left_out
-from hpazoo.training.job import read_left_out, write_left_out
+from hpazoo.training.job import judged_left_out, read_left_out, write_left_out
 
 CLASSES = class_list("hpa-2021")
 SPEC = """\
@@ -88,7 +87,7 @@ def test_answers_of_a_fold_meet_their_labels(tmp_path: Path) -> None:
     found.labels[1, 3] = found.labels[2, 5] = True
     said = np.random.default_rng(0).random((2, len(CLASSES))).astype(np.float32)
     write_left_out(tmp_path / "left-out.parquet", ["f2", "f1"], said, "key")
-    judged = left_out(tmp_path / "left-out.parquet", found)
+    judged = judged_left_out([tmp_path / "left-out.parquet"], found)
     assert [one.field for one in judged] == ["f2", "f1"]
     assert np.array_equal(np.concatenate([one.scores for one in judged]), said)
     assert judged[0].labels is not None and judged[0].labels.nonzero()[0].tolist() == [5]

@@ -156,7 +156,7 @@ def test_one_group_tells_nothing_of_others(spec: Path, tmp_path: Path) -> None:
     (found,) = done.findings
     assert found.difference.value > 0 and found.verdict == "not confirmed"
     page = (tmp_path / "study" / "study.md").read_text(encoding="utf-8")
-    assert "One group of fields alone tells nothing of others: no intervals, no verdicts." in page
+    assert "One group of fields alone tells nothing of others: no intervals, and" in page
 
 
 def test_a_field_without_cells_is_scored_too(spec: Path, tmp_path: Path) -> None:
@@ -184,16 +184,46 @@ def test_a_field_without_cells_is_scored_too(spec: Path, tmp_path: Path) -> None
         ("ensemble=tuned", "ensemble 'tuned' learns its weights"),
         ("study.group=plat", "no column of the labels .* plate, well, antibody"),
         ('study.variants.strong=["metrics=[image-map]"]', "image-map in strong"),
+        (
+            'study.variants.strong=["images.fields=4"]',
+            r"4 of whose fields are among those it is compared on in as-written \(synthetic_40-",
+        ),
     ],
 )
 def test_what_cannot_be_studied_is_said_first(
     spec: Path, tmp_path: Path, setting: str, why: str
 ) -> None:
-    claim = "{claim: one, arm: masked, against: masked, against_variant: strong}"
-    settings = [setting, f"study.comparisons=[{claim}]"]
+    claims = "{claim: one, arm: masked, against: masked, against_variant: strong}"
+    if "fields" in setting:
+        claims = "{claim: one, arm: [masked, both], against: whole}"
+    settings = [setting, f"study.comparisons=[{claims}]", "study.choose_on=strong"]
     with pytest.raises(UsageError, match=f"(?s)this cannot be studied:.*{why}"):
         hpazoo.study(spec, out=tmp_path / "study", settings=settings, workers=0)
     assert not (tmp_path / "study").exists()
+
+
+def test_it_is_one_process(spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "7")
+    with pytest.raises(UsageError, match="without torchrun, with --processes"):
+        hpazoo.study(spec, out=tmp_path / "study", workers=0)
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_variant_may_train_where_the_spec_does_not(spec: Path, tmp_path: Path) -> None:
+    """Nothing is there to be taken from the first run, and the weights of others have no card."""
+    trained = (
+        "models.small={backbone: small-resnet, head: attention, input: {size: 48, normalize: "
+        "hpa-2018}, train: {epochs: 1, batch_size: 8, folds: 1}}"
+    )
+    learned = "{images: [{type: synthetic, fields: 96, size: 128, seed: 5}], splitter: holdout}"
+    (tmp_path / "variants.yaml").write_text(
+        spec.read_text(encoding="utf-8").split("study:")[0]
+        + "study:\n  repeats: 1\n  variants:\n    trained:\n"
+        + f"      - '{trained}'\n      - 'training={learned}'\n",
+        encoding="utf-8",
+    )
+    done = hpazoo.study(tmp_path / "variants.yaml", out=tmp_path / "study", workers=0)
+    assert {name: len(runs) for name, runs in done.runs.items()} == {"as-written": 1, "trained": 1}
 
 
 def test_the_folder_is_a_studys_own(spec: Path, studied: Studied, tmp_path: Path) -> None:
