@@ -106,4 +106,4 @@ def _each(values: Any) -> str:
 
 
 def _plain(value: float) -> str:
-    return f"{value:.4f}" if math.isfinite(value) else ""
+    return f"{value:.6f}" if math.isfinite(value) else ""

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
+import tifffile
 import torch
 import yaml
 
@@ -85,9 +87,22 @@ def at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_no_block_is_left_out() -> None:
     shown = [block for block in BLOCKS if block.language == "text"]
-    assert len(SPECS) + len(INVALID) + len(CONSOLE) + 1 + len(shown) == len(BLOCKS)
+    assert len(SPECS) + len(INVALID) + len(CONSOLE) + 2 + len(shown) == len(BLOCKS)
     assert len(shown) == len(INVALID) > 2
     assert TEXT.count("```") == 2 * len(BLOCKS)
+
+
+def test_one_tiff_becomes_four(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "raw").mkdir()
+    planes = np.arange(4, dtype=np.uint16)[:, None, None] + np.zeros((4, 128, 128), np.uint16)
+    tifffile.imwrite(tmp_path / "raw" / "mine.tif", planes)
+    (block,) = [block for block in BLOCKS if block.language == "python"]
+    exec(block.text, {})
+    reader = readers.build(
+        {"type": "hpa-files", "root": "my-images", "intensity": "none"}, tmp_path
+    )
+    assert reader.read("mine").pixels[:, 0, 0].tolist() == [2, 1, 0, 3]
 
 
 @pytest.mark.parametrize("block", SPECS, ids=where)
