@@ -60,6 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         code = commands.main(arguments, prog_name="hpazoo", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
+        _deaf()
         arguments = sys.argv[1:] if arguments is None else arguments
         goes_on = arguments[:1] in (["run"], ["study"], ["checkpoints"])
         how = "goes on where it stopped" if goes_on else "begins anew"
@@ -76,9 +77,16 @@ def main(arguments: list[str] | None = None) -> None:
         code = 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"hpazoo: {where}{error.strerror}; what is done is kept", err=True)
+        click.echo(f"hpazoo: {where}{error.strerror or error}; what is done is kept", err=True)
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _deaf() -> None:
+    """Whoever presses twice has been heard: what ends by itself is not interrupted again."""
+    with contextlib.suppress(ValueError):  # not in the main thread
+        for one in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(one, signal.SIG_IGN)
 
 
 def _message(error: HpazooError) -> str:

@@ -32,10 +32,12 @@ class Resampled:
     """Which fields were drawn how often, as checksums of the weights; empty: not told."""
 
     def __sub__(self, other: Resampled) -> Resampled:
+        # without resamples on one side, as of a single field, none are left
+        rounds = min(len(self.draws), len(other.draws))
         return Resampled(
             self.value - other.value,
             self.values - other.values,
-            self.draws - other.draws,
+            self.draws[:rounds] - other.draws[:rounds],
             tuple(dict.fromkeys(self.drawn + other.drawn)),
         )
 
@@ -67,7 +69,8 @@ def mean_of(repeats: Sequence[Resampled], seed: int = 0) -> Resampled:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a class without truth in any repeat
         values = np.nanmean([one.values for one in repeats], axis=0)
-    every = np.stack([one.draws for one in repeats])
+    least = min(len(one.draws) for one in repeats)
+    every = np.stack([one.draws[:least] for one in repeats])
     count, rounds = every.shape
     rng = np.random.default_rng(seed)
     draws = np.zeros(rounds)

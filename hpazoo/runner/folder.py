@@ -23,6 +23,7 @@ import yaml
 
 from hpazoo.errors import UsageError
 from hpazoo.fields import Cells, FieldRecord
+from hpazoo.parquet import read_parquet, write_parquet
 from hpazoo.paths import is_unfinished, replacing
 from hpazoo.runner.worker import MASK_SUFFIXES
 
@@ -79,14 +80,18 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"{self.path} is a file; give another folder with --out")
         lock = self.read_lock()
-        if self.path.is_dir() and any(self.path.iterdir()) and not lock and not self._is_new():
+        unreadable = not lock and self.lock.is_file() and not fresh
+        others = self.path.is_dir() and any(self.path.iterdir())
+        if others and not lock and not unreadable and not self._is_new():
             raise UsageError(
                 f"{self.path} holds files, but no run of hpazoo (no {self.lock.name}); "
                 "give an empty or new folder with --out"
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._claim()
+            self.claim()
+            if unreadable:  # parts know by themselves what they were made from
+                self.retire([self.lock])
             if fresh:
                 self._clear(lock)
             self.masks.mkdir(exist_ok=True)
@@ -122,7 +127,7 @@ class RunFolder:
                 shutil.rmtree(path)
             path.unlink(missing_ok=True)
 
-    def _claim(self) -> None:
+    def claim(self) -> None:
         """Hold the log while this process lives; the system lets go of it however it ends."""
         self._held = self.log.open("a", encoding="utf-8")
         try:
@@ -132,6 +137,7 @@ class RunFolder:
         try:
             fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self.release()
             raise UsageError(
                 f"another hpazoo is working on {self.path}; wait for it, or give another --out"
             ) from None
@@ -209,7 +215,7 @@ class RunFolder:
         write_part(self._cells_part(shard), columns, key, {_FIELDS: records.encode()})
 
     def segmented(self, shard: Shard) -> Segmented:
-        table = pq.read_table(self._cells_part(shard))
+        table = read_parquet(self._cells_part(shard))
         records = tuple(
             FieldRecord(**(entry | {"notes": tuple(entry["notes"])}))
             for entry in json.loads(table.schema.metadata[_FIELDS])
@@ -256,8 +262,7 @@ def write_part(
 ) -> None:
     """A Parquet file that carries its key."""
     table = pa.table(columns).replace_schema_metadata({_KEY: key.encode(), **(more or {})})
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    write_parquet(table, path)
 
 
 def part_key(path: Path) -> str | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from hpazoo.classes import ClassList
 from hpazoo.errors import HpazooError
 from hpazoo.fields import Cells, FieldRecord
+from hpazoo.parquet import read_parquet
 from hpazoo.runner.folder import EMBEDDING, RunFolder, Segmented
 from hpazoo.runner.plan import ShardPlan
 from hpazoo.spec import Member
@@ -57,7 +57,7 @@ def _read(
     folder: RunFolder, member: Member, shard: ShardPlan, classes: ClassList
 ) -> dict[str, Rows]:
     """Rows by field, of one member in one shard."""
-    table = pq.read_table(folder.member_part(member.name, shard.shard))
+    table = read_parquet(folder.member_part(member.name, shard.shard))
     fields = np.asarray(table["field"].to_pylist(), dtype=object)
     cells = table["cell"].to_numpy()
     names = classes.names if member.has_classes else ()

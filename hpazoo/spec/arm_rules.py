@@ -11,6 +11,9 @@ from hpazoo.spec.resolution import resolve
 from hpazoo.spec.shapes import AS_WRITTEN, Json, items, listing, member_name, named_members
 from hpazoo.spec.strict_yaml import Document, Path
 
+RESERVED = ("chance", "promised", "fresh")
+"""Rows of a study's tables beside its arms."""
+
 
 class View(NamedTuple):
     """What a variant has to compare."""
@@ -84,6 +87,9 @@ class Arms:
                 taken.setdefault(member.lower(), where)
         for name, members in self.blends.items():
             path: Path = ("study", "blends", name)
+            if name in RESERVED:
+                text = f"'{name}' is what tables call a row of their own"
+                yield Problem(text, self.document.key_place(path), "take another name")
             if name.lower() in taken:
                 text = f"blend '{name}' has the name of a member{taken[name.lower()]}"
                 yield Problem(text, self.document.key_place(path), "take another name")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +18,36 @@ MARK = "study.json"
 """What is studied: the spec with all defaults, its study, and the numbers of its repeats."""
 
 
-def prepare(folder: Path, spec: Spec, repeats: Iterable[int], files: Iterable[str]) -> None:
-    """Make the folder, and mark it as this study's.
+@contextlib.contextmanager
+def prepared(
+    folder: Path, spec: Spec, repeats: Iterable[int], files: Iterable[str]
+) -> Iterator[None]:
+    """Make the folder, for this process alone, and mark it as this study's.
 
     What another study wrote there (`files`) moves to `old/`; runs stay, since each knows what it
-    was made from. UsageError if the folder holds anything but a study.
+    was made from. UsageError if the folder holds anything but a study, or one that goes on now.
     """
+    held = RunFolder(folder)
     mark = folder / MARK
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; give a folder with --out")
-    others = folder.is_dir() and not all(map(is_unfinished, folder.iterdir()))
-    if others and not mark.is_file():
+    there = [path for path in folder.iterdir() if path != held.log] if folder.is_dir() else []
+    if not all(map(is_unfinished, there)) and not mark.is_file():
         raise UsageError(
             f"{folder} holds files, but no study (no {MARK}); give an empty or new folder "
             "with --out"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    content = _content(spec, list(repeats))
-    if mark.is_file() and mark.read_text(encoding="utf-8") == content:
-        return
-    RunFolder(folder).retire(folder / name for name in files)
-    with replacing(mark) as temporary:
-        temporary.write_text(content, encoding="utf-8")
+    held.claim()
+    try:
+        content = _content(spec, list(repeats))
+        if not mark.is_file() or mark.read_bytes() != content.encode():
+            held.retire(folder / name for name in files)
+            with replacing(mark) as temporary:
+                temporary.write_text(content, encoding="utf-8")
+        yield
+    finally:
+        held.release()
 
 
 def _content(spec: Spec, repeats: list[int]) -> str:

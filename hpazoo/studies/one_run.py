@@ -127,11 +127,13 @@ def run_one(
 
 
 def _seconds(profile: Path) -> dict[str, float]:
-    """Per field, by member."""
-    found = json.loads(profile.read_text(encoding="utf-8"))
-    fields = found["fields"]
-    members = found["members"].items() if fields else ()
-    return {member: sum(stages.values()) / fields for member, stages in members}
+    """Per field, by member; nothing where that cannot be read, since no score depends on it."""
+    try:
+        found = json.loads(profile.read_text(encoding="utf-8"))
+        fields, members = found["fields"], found["members"]
+        return {member: sum(spent.values()) / fields for member, spent in members.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
+        return {}
 
 
 def _judged(done: Run, reader: Reader, spec: Spec, classes: ClassList) -> dict[str, list[Judged]]:

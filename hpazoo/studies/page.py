@@ -31,7 +31,7 @@ def page(
         f"# {_plain(spec.data.get('title', spec.name))}",
         "",
         f"hpazoo {VERSION}, `{_command(spec)}`, {_which(repeats)}. Differences are "
-        "paired: of the same cells of the same fields, by the first metric of their "
+        "paired where both sides have the same fields, by the first metric of their "
         f"variant.{unpaired if _promising(runs) else ''} Intervals hold 95 % of {study.rounds} "
         f"resamples: of the repeats, and in each of them of {unit}.",
         "",

@@ -11,6 +11,7 @@ from hpazoo.ensembles import Learner, ensembles
 from hpazoo.errors import HpazooError, UsageError, listed
 from hpazoo.evaluation.chosen import title
 from hpazoo.metrics import metrics
+from hpazoo.postprocessors import postprocessors
 from hpazoo.readers import Reader, readers
 from hpazoo.registry import split_config
 from hpazoo.spec import Spec
@@ -28,6 +29,7 @@ def check(specs: Mapping[str, Spec], study: Study, data: Path) -> None:
     ]
     if not problems:
         problems = [*_unlike(specs, study), *_known_images(specs, study, data)]
+        problems = list(dict.fromkeys(problems))
     if problems:
         raise UsageError("this cannot be studied:\n  " + "\n  ".join(problems))
 
@@ -42,6 +44,12 @@ def _problems(spec: Spec, study: Study, data: Path) -> Iterator[str]:
             "blends are compared on; take one that does not, such as 'mean'"
         )
     config = spec.resolved["images"]
+    for name, steps in study.corrections.items():
+        for step in steps:
+            try:
+                postprocessors.build(step, class_list(spec.resolved["classes"]), data)
+            except HpazooError as error:
+                yield f"correction '{name}': {error}"
     try:
         reader: Reader = readers.build(config, data)
         table = labels_of(reader, class_list(spec.resolved["classes"]))

@@ -15,7 +15,7 @@ from hpazoo.spec import Spec
 from hpazoo.spec.shapes import AS_WRITTEN
 from hpazoo.spec.study import Study, seeds_of, study_of, variant_of
 from hpazoo.studies.findings import Finding, Runs, findings
-from hpazoo.studies.folder import prepare
+from hpazoo.studies.folder import prepared
 from hpazoo.studies.one_run import Scored, run_one
 from hpazoo.studies.preflight import check
 from hpazoo.studies.report import FILES, write
@@ -75,45 +75,54 @@ def study(
     if options.limit is not None or options.random_weights:
         raise UsageError("a study is made of whole runs, with their weights")
     folder = out or Path("runs") / f"{spec.name}-study"
-    screen = Screen(quiet=quiet)
     names = (AS_WRITTEN, *asked.variants)
     repeats = range(first, first + asked.repeats)
     specs = {(repeat, name): variant_of(spec, name, repeat) for repeat in repeats for name in names}
     _check_repeats(spec, asked, specs.values())
     check({name: specs[first, name] for name in names}, asked, Path(options.data or "."))
-    prepare(folder, spec, repeats, FILES)
+    with prepared(folder, spec, repeats, FILES):
+        runs = _run_all(asked, specs, folder, options, quiet)
+        found = tuple(findings(asked, runs))
+        files = write(folder, spec, asked, runs, found, repeats)
+    return Studied(folder, runs, found, tuple(files))
+
+
+def _run_all(
+    asked: Study,
+    specs: Mapping[tuple[int, str], Spec],
+    folder: Path,
+    options: Options,
+    quiet: bool,
+) -> dict[str, list[Scored]]:
+    """By variant, its runs; `specs` are by repeat and variant, in the order in which they run."""
+    screen = Screen(quiet=quiet)
     compared = {name for one in asked.comparisons for name in one.variants}
     chosen_only = {asked.choose_on} - compared
     promising = {name for one in asked.comparisons if one.optimism for name in one.variants}
-    runs: dict[str, list[Scored]] = {name: [] for name in names}
-    ahead = [name for _ in repeats for name in names]
-    total, took = len(ahead), dict[str, float]()
-    for repeat in repeats:
-        place = folder / f"repeat-{repeat}"
-        first_run = place / AS_WRITTEN
-        for name in names:
-            number = total - len(ahead) + 1
-            screen.say(f"run {number} of {total}: repeat {repeat}, {name}{_left(ahead, took)}")
-            began = time.monotonic()
-            how = replace(
-                options,
-                cache=options.cache or folder / "cache",
-                reuse=first_run if name != AS_WRITTEN and (first_run / "models").is_dir() else None,
-            )
-            # where the best is only chosen, nobody asks how sure a score is
-            here = replace(asked, rounds=0) if name in chosen_only else asked
-            promises = name in promising
-            done = run_one(specs[repeat, name], here, place / name, how, quiet, promises)
-            runs[name].append(done)
-            took[name] = time.monotonic() - began
-            ahead = ahead[1:]
-            for line in done.seen:
-                screen.say(f"{line}: what is compared there says little of new images")
-            for line in done.unknown:
-                screen.say(line)
-    found = tuple(findings(asked, runs))
-    files = write(folder, spec, asked, runs, found, repeats)
-    return Studied(folder, runs, found, tuple(files))
+    runs: dict[str, list[Scored]] = {name: [] for _, name in specs}
+    ahead = [name for _, name in specs]
+    took = dict[str, float]()
+    for number, ((repeat, name), spec) in enumerate(specs.items(), start=1):
+        first = folder / f"repeat-{repeat}" / AS_WRITTEN
+        left = _left(ahead, took)
+        screen.say(f"run {number} of {len(specs)}: repeat {repeat}, {name}{left}")
+        began = time.monotonic()
+        how = replace(
+            options,
+            cache=options.cache or folder / "cache",
+            reuse=first if name != AS_WRITTEN and (first / "models").is_dir() else None,
+        )
+        # where the best is only chosen, nobody asks how sure a score is
+        here = replace(asked, rounds=0) if name in chosen_only else asked
+        done = run_one(spec, here, first.with_name(name), how, quiet, name in promising)
+        runs[name].append(done)
+        took[name] = time.monotonic() - began
+        ahead = ahead[1:]
+        for line in done.seen:
+            screen.say(f"{line}: what is compared there says little of new images")
+        for line in done.unknown:
+            screen.say(line)
+    return runs
 
 
 def _check_repeats(spec: Spec, asked: Study, specs: Iterable[Spec]) -> None:

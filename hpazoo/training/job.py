@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hpazoo.classes import ClassList
 from hpazoo.labels import LabelTable
 from hpazoo.metrics import Judged
+from hpazoo.parquet import read_parquet, write_parquet
 from hpazoo.paths import replacing
 from hpazoo.recipe import Recipe
 
@@ -92,6 +92,11 @@ class Job:
         return self.place.with_name(f"{self.place.name}.safetensors")
 
     @property
+    def digest(self) -> Path:
+        """SHA-256 of the weights as they were written."""
+        return self.place / "weights.sha256"
+
+    @property
     def description(self) -> Path:
         return self.place / "job.json"
 
@@ -136,8 +141,7 @@ class Job:
                 "part": material.part.astype(np.int8),
             }
         )
-        with replacing(self.place / "material.parquet") as temporary:
-            pq.write_table(table, temporary)
+        write_parquet(table, self.place / "material.parquet")
 
 
 def read_job(path: Path) -> Job:
@@ -147,7 +151,7 @@ def read_job(path: Path) -> Job:
 
 
 def read_material(job: Job) -> Material:
-    table = pq.read_table(job.place / "material.parquet")
+    table = read_parquet(job.place / "material.parquet")
     targets = np.array(table["target"].to_pylist())
     kind = np.int64 if targets.ndim == 1 else np.float32
     files = [Path(file) for file in table["file"].to_pylist()]
@@ -159,8 +163,7 @@ def write_left_out(path: Path, ids: list[str], probabilities: np.ndarray, key: s
     """Image-level probabilities (N, classes), a row per image; the key of the job rides along."""
     values = [pa.array(row, pa.float32()) for row in probabilities]
     table = pa.table({"image": ids, "probabilities": pa.array(values, pa.list_(pa.float32()))})
-    with replacing(path) as temporary:
-        pq.write_table(table.replace_schema_metadata({b"hpazoo.key": key.encode()}), temporary)
+    write_parquet(table.replace_schema_metadata({b"hpazoo.key": key.encode()}), path)
 
 
 def judged_left_out(files: Iterable[Path], table: LabelTable) -> list[Judged]:
@@ -174,5 +177,5 @@ def judged_left_out(files: Iterable[Path], table: LabelTable) -> list[Judged]:
 
 
 def read_left_out(path: Path) -> tuple[list[str], np.ndarray]:
-    table = pq.read_table(path)
+    table = read_parquet(path)
     return table["image"].to_pylist(), np.array(table["probabilities"].to_pylist(), np.float32)

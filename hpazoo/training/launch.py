@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hpazoo.checkpoints import sha256
 from hpazoo.errors import CheckpointError, HpazooError, UsageError
 from hpazoo.paths import PACKAGE
 from hpazoo.processes import end_with_parent
@@ -30,7 +31,7 @@ _NOW_AND_THEN = 0.5
 
 
 def fitted(job: Job) -> bool:
-    """Whether the weights that this job makes are there."""
+    """Whether the weights that this job makes are there, as they were written."""
     from hpazoo.checkpoints.reading.header import read_card
 
     try:
@@ -38,7 +39,16 @@ def fitted(job: Job) -> bool:
     except (CheckpointError, OSError):
         return False
     training = card.get("training")
-    return isinstance(training, dict) and training.get("key") == job.key
+    made = isinstance(training, dict) and training.get("key") == job.key
+    return made and not is_damaged(job)
+
+
+def is_damaged(job: Job) -> bool:
+    """Whether the weights are other bytes than the training left."""
+    try:
+        return job.digest.read_text(encoding="utf-8").strip() != sha256(job.file)
+    except (OSError, UnicodeDecodeError):  # killed before it was written, or of an older version
+        return False
 
 
 def launch(

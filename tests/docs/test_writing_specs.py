@@ -96,7 +96,7 @@ def test_one_tiff_becomes_four(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "raw").mkdir()
     planes = np.arange(4, dtype=np.uint16)[:, None, None] + np.zeros((4, 128, 128), np.uint16)
-    tifffile.imwrite(tmp_path / "raw" / "mine.tif", planes)
+    tifffile.imwrite(tmp_path / "raw" / "mine.tif", planes, photometric="minisblack")
     (block,) = [block for block in BLOCKS if block.language == "python"]
     exec(block.text, {})
     reader = readers.build(

@@ -79,6 +79,37 @@ def test_a_lost_mask_is_found_again(spec_file: Path, tmp_path: Path) -> None:
     assert outputs_of(out) == before
 
 
+def test_a_damaged_part_says_how_it_is_mended(spec_file: Path, tmp_path: Path) -> None:
+    """Its pages carry checksums: no other numbers, and no traceback."""
+    out = tmp_path / "out"
+    run(spec_file, out)
+    before = outputs_of(out)
+    part = next((out / "members").rglob("*.parquet"))
+    damaged = bytearray(part.read_bytes())
+    damaged[40:60] = bytes(20)
+    part.write_bytes(damaged)
+    (out / "predictions.csv").unlink()
+    for _ in range(2):
+        with pytest.raises(HpazooError, match=f"(?s){part.name} cannot be read .*; remove it"):
+            run(spec_file, out)
+    part.unlink()
+    run(spec_file, out)
+    assert outputs_of(out) == before
+
+
+def test_a_lock_that_cannot_be_read_loses_nothing(spec_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(spec_file, out)
+    before, part = outputs_of(out), next((out / "members").rglob("*.parquet"))
+    made = part.stat().st_mtime_ns
+    (out / "run.lock.yaml").write_bytes(b"\xff\x00: [")
+    with pytest.raises(UsageError, match="holds files, but no run"):
+        run(spec_file, out, fresh=True)
+    run(spec_file, out)
+    assert outputs_of(out) == before and part.stat().st_mtime_ns == made
+    assert (out / "old/1/run.lock.yaml").is_file()
+
+
 def test_trouble_that_passed_is_tried_again(
     spec_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

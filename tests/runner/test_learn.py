@@ -133,6 +133,15 @@ def test_trained_once(tmp_path: Path, launched: list[str]) -> None:
     done(tmp_path, spec())
     done(tmp_path, spec(), workers=2)
     assert not launched and "m, fold 1: trained already" in log(tmp_path)
+    # weights that something else has changed are no longer those that were trained
+    damaged = bytearray(before[1])
+    damaged[-8] ^= 255
+    files[1].write_bytes(damaged)
+    done(tmp_path, spec())
+    assert "m, fold 1" in launched and "m, fold 0" not in launched
+    assert "fold-1.safetensors is not as it was written: it is trained again" in log(tmp_path)
+    assert [file.read_bytes() for file in files] == before
+    launched.clear()
     assert [file.read_bytes() for file in files] == before
     # in another folder, from this one
     done(tmp_path, spec(), out="other", reuse=tmp_path / "run")

@@ -14,6 +14,7 @@ import pytest
 import hpazoo
 from hpazoo.errors import UsageError
 from hpazoo.readers.synthetic import Synthetic
+from hpazoo.runner.folder import RunFolder
 from hpazoo.studies.study import Studied
 from tests.docs.pages import cli
 
@@ -185,6 +186,10 @@ def test_a_field_without_cells_is_scored_too(spec: Path, tmp_path: Path) -> None
         ("study.group=plat", "no column of the labels .* plate, well, antibody"),
         ('study.variants.strong=["metrics=[image-map]"]', "image-map in strong"),
         (
+            "study.corrections.negative=[{type: threshold, file: nope.csv}]",
+            "as-written: correction 'negative': .*nope.csv",
+        ),
+        (
             'study.variants.strong=["images.fields=4"]',
             r"4 of whose fields are among those it is compared on in as-written \(synthetic_40-",
         ),
@@ -200,6 +205,42 @@ def test_what_cannot_be_studied_is_said_first(
     with pytest.raises(UsageError, match=f"(?s)this cannot be studied:.*{why}"):
         hpazoo.study(spec, out=tmp_path / "study", settings=settings, workers=0)
     assert not (tmp_path / "study").exists()
+
+
+def test_a_variant_of_one_field_has_no_interval(spec: Path, tmp_path: Path) -> None:
+    """Beside one of many fields: neither has the difference."""
+    claim = "{claim: one is as good, arm: masked, against: masked, against_variant: strong}"
+    settings = [
+        *('study.variants={strong: ["images.fields=2"]}', "study.repeats=1"),
+        f"study.comparisons=[{claim}]",
+    ]
+    done = hpazoo.study(spec, out=tmp_path / "study", settings=settings, workers=0)
+    (found,) = done.findings
+    assert np.isnan(found.difference.interval).all() and found.verdict == "not confirmed"
+
+
+def test_one_process_a_study(spec: Path, studied: Studied, tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    folder = tmp_path / "study"
+    shutil.copytree(studied.folder, folder)
+    before = (folder / "study.json").read_bytes()
+    held = RunFolder(folder)
+    held.claim()
+    with pytest.raises(UsageError, match="another hpazoo is working on"):
+        hpazoo.study(spec, out=folder, settings=["study.rounds=150"], workers=0)
+    held.release()
+    assert (folder / "study.json").read_bytes() == before and (folder / "scores.csv").is_file()
+
+
+def test_what_was_noted_beside_the_scores_may_be_lost(
+    spec: Path, studied: Studied, tmp_path: Path
+) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(studied.folder, folder)
+    (folder / "repeat-0" / "as-written" / "profile.json").write_bytes(b"\xff{")
+    (folder / "study.json").write_bytes(b"\xff")
+    again = hpazoo.study(spec, out=folder, workers=0)
+    assert [one.each for one in again.findings] == [one.each for one in studied.findings]
 
 
 def test_it_is_one_process(spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
