@@ -1,8 +1,9 @@
 """Put the numbers of a finished study into docs/claims.md.
 
-`python -m tests.make_claims RUN`: RUN is the folder of `hpazoo study benchmark-synthetic`. Copies
-its tables and its picture to docs/claims/ and writes the tables of the page anew, between its
-marks; what is said of them stays as it is and has to be read again. For who maintains the docs.
+`python -m tests.make_claims RUN AGAIN`: RUN is the folder of `hpazoo study benchmark-synthetic`, and
+AGAIN that of the same with `--first 3`. Copies its tables and its picture to docs/claims/ and writes
+the tables of the page anew, between its marks; what is said of them stays as it is and has to be read
+again. For who maintains the docs.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from pathlib import Path
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE, DATA = DOCS / "claims.md", DOCS / "claims"
 FILES = ("comparisons.csv", "scores.csv", "classes.csv", "study.md", "study.png")
+AGAIN = "other-seeds.csv"
+"""Comparisons of the second study."""
 
 
 def rows_of(name: str, folder: Path = DATA) -> list[dict[str, str]]:
@@ -28,15 +31,23 @@ def signed(text: str) -> str:
     return f"{float(text):+.3f}"
 
 
+def spanned(row: dict[str, str]) -> str:
+    return f"{signed(row['difference'])} ({signed(row['low'])} to {signed(row['high'])})"
+
+
 def claims() -> Iterator[str]:
     """A line per comparison."""
-    yield "| claim | one | other | difference (95 %) | each repeat | | would refute it |"
-    yield "|---|---|---|---|---|---|---|"
-    for row in rows_of("comparisons.csv"):
+    yield (
+        "| claim | one | other | difference (95 %) | each repeat | | other seeds "
+        "| would refute it |"
+    )
+    yield "|---|---|---|---|---|---|---|---|"
+    for row, again in zip(rows_of("comparisons.csv"), rows_of(AGAIN), strict=True):
+        assert row["claim"] == again["claim"]
         one, other = f"{float(row['value_one']):.3f}", f"{float(row['value_other']):.3f}"
-        span = f"{signed(row['difference'])} ({signed(row['low'])} to {signed(row['high'])})"
+        span, other_span = spanned(row), spanned(again)
         each = ", ".join(map(signed, row["repeats"].split()))
-        said = f"{row['verdict']} | {row['refuted_by']}"
+        said = f"{row['verdict']} | {other_span}, {again['verdict']} | {row['refuted_by']}"
         yield f"| {row['claim']} | {one} | {other} | {span} | {each} | {said} |"
 
 
@@ -91,6 +102,7 @@ def main() -> None:
     DATA.mkdir(exist_ok=True)
     for name in FILES:
         shutil.copyfile(Path(sys.argv[1]) / name, DATA / name)
+    shutil.copyfile(Path(sys.argv[2]) / "comparisons.csv", DATA / AGAIN)
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 

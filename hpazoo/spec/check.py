@@ -220,6 +220,8 @@ def _not(value: Any, written: str) -> str:
     """`not 5`, `not text ('5')`, `not a list`; numbers as they were written."""
     if value is None:
         return "not empty"
+    if isinstance(value, str) and len(value) > 30 and value.removeprefix("-").isdecimal():
+        return f"not {len(value)} digits, which count as text"
     if isinstance(value, str):
         return f"not text ('{_short(value)}')"
     if isinstance(value, list):
