@@ -1,9 +1,9 @@
 """Put the numbers of a finished study into docs/claims.md.
 
-`python -m tests.make_claims RUN AGAIN`: RUN is the folder of `hpazoo study benchmark-synthetic`, and
-AGAIN that of the same with `--first 3`. Copies its tables and its picture to docs/claims/ and writes
-the tables of the page anew, between its marks; what is said of them stays as it is and has to be read
-again. For who maintains the docs.
+`python -m tests.make_claims RUN AGAIN`: RUN is the folder of `hpazoo study benchmark-synthetic`,
+and AGAIN that of the same with `--first 3`. Copies its tables and its picture to docs/claims/ and
+writes the tables of the page anew, between its marks; what is said of them stays as it is and has
+to be read again. For who maintains the docs.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,10 +39,13 @@ def beside(
     data: Path,
     seed: int = 0,
 ) -> Iterator[Beside]:
-    """A row per member: `alone` holds their answers for the fields of `blend`, in its order."""
+    """A row per member: `alone` holds their answers for the fields of `blend`, in its order. None
+    where no class has truth.
+    """
     weights = group_weights([one.field for one in blend], _ROUNDS, seed)
     own = resample(judge(blend, metric, classes, data), weights)
     for name, fields in alone.items():
         other = resample(judge(fields, metric, classes, data), weights)
         gain = own - other
-        yield Beside(name, title(metric), other.value, gain.value, *gain.interval)
+        if math.isfinite(gain.value):
+            yield Beside(name, title(metric), other.value, gain.value, *gain.interval)

@@ -17,7 +17,7 @@ from hpazoo.evaluation.lock import NAME as LOCK
 from hpazoo.evaluation.lock import Lock, read_lock
 from hpazoo.evaluation.run_tables import fields_of_run, set_aside_of_run, table_of_run
 from hpazoo.evaluation.submission import Detections, Submission
-from hpazoo.imageio import read_label_image
+from hpazoo.imageio import read_own_label_image
 from hpazoo.overlap import Shapes
 
 TABLES = ("predictions.parquet", "predictions.csv")
@@ -156,7 +156,7 @@ class RunPredictions:
                 f"{folder}: no masks of '{name}'; run it again, the masks are made where they are "
                 "missing"
             )
-        shapes = Shapes.from_labels(read_label_image(file), ids)
+        shapes = Shapes.from_labels(read_own_label_image(file), ids)
         if shapes.empty.any():
             lost = ids[shapes.empty]
             raise FieldError(

@@ -14,7 +14,7 @@ from hpazoo.classes import ClassList
 from hpazoo.ensembles import Ensemble, Learned
 from hpazoo.errors import HpazooError
 from hpazoo.fields import FieldRecord
-from hpazoo.imageio import read_label_image
+from hpazoo.imageio import read_own_label_image
 from hpazoo.postprocessors import Postprocessor, Seen, postprocessors
 from hpazoo.readers import Reader, readers
 from hpazoo.runner.folder import RunFolder
@@ -174,4 +174,4 @@ def notes(folder: RunFolder, plan: Plan) -> tuple[str, ...]:
 
 
 def _masks(folder: RunFolder, field: str) -> np.ndarray:
-    return read_label_image(mask_file(folder.masks, field))
+    return read_own_label_image(mask_file(folder.masks, field))

@@ -14,7 +14,7 @@ from hpazoo.ensembles import Known, Learner
 from hpazoo.evaluation.reader_truth import truth_of
 from hpazoo.evaluation.truth import TrueField, Truth, read_truth
 from hpazoo.fields import FieldRecord
-from hpazoo.imageio import read_label_image
+from hpazoo.imageio import read_own_label_image
 from hpazoo.overlap import Shapes, overlaps, paired
 from hpazoo.paths import user_path
 from hpazoo.postprocessors import Seen
@@ -110,7 +110,7 @@ class Teaching:
             assert true.ids is not None
             _, rows, of = np.intersect1d(seen.cells.ids, true.ids, return_indices=True)
             return rows, true.truth[of]
-        labels = read_label_image(mask_file(self.folder.masks, field))
+        labels = read_own_label_image(mask_file(self.folder.masks, field))
         shapes = Shapes.from_labels(labels, seen.cells.ids)
         iou = overlaps(shapes, true.shapes)[:, true.row]
         rows, cells = paired(iou, SAME_CELL)
