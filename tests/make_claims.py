@@ -84,7 +84,17 @@ def folds() -> Iterator[str]:
         yield f"| {variant} | {' | '.join(values)} | {each} |"
 
 
-TABLES = {"claims": claims, "arms": arms, "folds": folds}
+def again() -> Iterator[str]:
+    """Comparisons of which other seeds say something else."""
+    yield "| claim | seeds of this page | | other seeds | |"
+    yield "|---|---|---|---|---|"
+    for row, other in zip(rows_of("comparisons.csv"), rows_of(AGAIN), strict=True):
+        if row["verdict"] != other["verdict"]:
+            sides = f"{spanned(row)} | {row['verdict']} | {spanned(other)} | {other['verdict']}"
+            yield f"| {row['claim']} | {sides} |"
+
+
+TABLES = {"claims": claims, "arms": arms, "folds": folds, "again": again}
 
 
 def page(text: str) -> str:

@@ -205,9 +205,16 @@ def _near(absent: Iterable[str], known: Iterable[str]) -> str:
 
 def _nothing_joins(predictions: Predictions, truth: Truth) -> str:
     ours, theirs = sorted(predictions.fields), sorted(truth.fields)
+    lost = predictions.set_aside
+    if lost and not ours:
+        first = min(lost)
+        reason = f"'{first}': {lost[first].removeprefix(f'{first}: ')}): nothing can be scored"
+        if len(lost) == 1:
+            return f"{predictions.path}: the only field was set aside ({reason}"
+        return f"{predictions.path}: all {len(lost)} fields were set aside (the first, {reason}"
     text = (
         f"{truth.source} and {predictions.path} have no field in common: the truth has "
-        f"{some(theirs)}, the predictions {some(ours)}"
+        f"{some(theirs) or 'none'}, the predictions {some(ours) or 'none'}"
     )
     by_key = {key: name for name in ours for key in keys(name)}
     for name in theirs:

@@ -13,7 +13,7 @@ from hpazoo.errors import HpazooError
 from hpazoo.evaluation.truth import KnownLabels, TrueField, Truth
 from hpazoo.fields import Field
 from hpazoo.overlap import Shapes
-from hpazoo.readers import Labelled, Reader
+from hpazoo.readers import Labelled, Reader, read_field
 
 
 def truth_of(
@@ -51,7 +51,7 @@ class ReaderCells:
 
     def of(self, field: str, size: tuple[int, int] | None) -> TrueField:
         """With the reader's masks, whatever the segmenter made of the field."""
-        return true_field(self.reader.read(field), self.classes)
+        return true_field(read_field(self.reader, field, self.config["type"]), self.classes)
 
     def notes(self) -> list[str]:
         return []
@@ -73,16 +73,29 @@ class ReaderLabels(KnownLabels):
 
 
 def true_field(field: Field, classes: ClassList) -> TrueField:
-    """What a field carries; its cells without truth are not annotated."""
-    if field.masks is None:
-        raise HpazooError(f"'{field.id}': its reader gives no masks, so its truth has no place")
-    shapes = Shapes.from_labels(field.masks)
+    """What a field carries, as `read_field` gives it; its cells without truth are not annotated.
+
+    HpazooError names the field, and the cell, of what is wrong.
+    """
+    masks: Any = field.masks
+    if not isinstance(masks, np.ndarray):
+        raise HpazooError(
+            f"'{field.id}': its reader gives no array of masks, so its truth has no place"
+        )
+    try:
+        shapes = Shapes.from_labels(masks)
+    except HpazooError as error:
+        raise HpazooError(f"'{field.id}': the masks of its reader: {error}") from error
+    assert shapes.ids is not None
+    # before they become int64, which not every number fits
+    missing = sorted(set(field.truth) - set(shapes.ids.tolist()))
+    if missing:
+        raise HpazooError(f"'{field.id}': its reader knows cell {missing[0]}, but gives no mask")
     ids = np.asarray(sorted(field.truth), np.int64)
     truth = np.zeros((len(ids), len(classes)), bool)
     for row, cell in enumerate(ids.tolist()):
-        truth[row, [classes.index(name) for name in field.truth[cell]]] = True
-    assert shapes.ids is not None
-    missing = np.setdiff1d(ids, shapes.ids)
-    if missing.size:
-        raise HpazooError(f"'{field.id}': its reader knows cell {missing[0]}, but gives no mask")
+        try:
+            truth[row, [classes.index(name) for name in field.truth[cell]]] = True
+        except HpazooError as error:
+            raise HpazooError(f"'{field.id}': cell {cell}: {error}") from error
     return TrueField(truth, ids, shapes, np.searchsorted(shapes.ids, ids))

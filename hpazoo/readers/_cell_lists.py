@@ -10,7 +10,7 @@ import numpy as np
 from hpazoo.errors import FieldError, counted, listed
 from hpazoo.fields import Field
 from hpazoo.geometry import cells_of
-from hpazoo.readers import Reader
+from hpazoo.readers import Reader, read_field
 
 _SMALLEST = 16  # px of a field: what is smaller is a speck of a mask, and no cell
 
@@ -61,7 +61,7 @@ class CellLists:
 
     def read(self, name: str) -> tuple[Field, np.ndarray]:
         """A field and its masks; FieldError where it cannot be read, or comes without them."""
-        field = self.reader.read(name)
+        field = read_field(self.reader, name, self.name)
         if field.masks is None or field.masks.shape != field.shape:
             raise FieldError(f"{name}: reader '{self.name}' gives no masks of its size with it")
         return field, field.masks

@@ -13,7 +13,7 @@ from hpazoo.checkpoints.cache.store import local_files
 from hpazoo.checkpoints.cards import find_card
 from hpazoo.errors import FieldError, HpazooError
 from hpazoo.paths import natural_order, user_path
-from hpazoo.readers import Reader, readers
+from hpazoo.readers import Reader, field_ids, readers
 from hpazoo.runner.asked import program_files, table_files
 from hpazoo.runner.options import Settings
 from hpazoo.runner.worker import build_segmenter
@@ -50,9 +50,10 @@ class Ready:
     """Digests of the files that blend, corrections and writers read."""
 
     def stamp(self, field: str) -> str:
+        """Changes when the sources of the field or its cells change; why there is none, if so."""
         try:
             return f"{self.reader.stamp(field)} {self.segmenter.stamp(field)}"
-        except FieldError as error:
+        except Exception as error:  # whatever it is, a worker meets it too and sets the field aside
             return f"missing: {error}"
 
 
@@ -97,9 +98,9 @@ def preflight(
 
 def _names(reader: Reader, name: str) -> list[str]:
     """Ids of all fields; HpazooError where one cannot be the name of a file, as it will be."""
-    ids = list(reader.ids())
+    ids = field_ids(reader, name)
     for one in ids:
-        if not isinstance(one, str) or not _FILE_NAME.fullmatch(one) or set(one) == {"."}:
+        if not _FILE_NAME.fullmatch(one) or set(one) == {"."}:
             raise HpazooError(
                 f"reader '{name}' calls a field {one!r}, and files are to be named after it: an id "
                 "is a text without / and \\"
@@ -153,6 +154,8 @@ def _masks(segmenter: Segmenter, fields: Sequence[str]) -> list[str]:
             segmenter.stamp(field)
         except FieldError as error:
             missing.append(str(error))
+        except Exception as error:  # of a segmenter of the user's own
+            missing.append(f"unexpected {type(error).__name__}: {error}")
     if len(missing) < len(fields):
         return []
     return [f"masks: none of the {len(fields)} fields has any; the first: {missing[0]}"]

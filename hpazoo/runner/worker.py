@@ -23,10 +23,10 @@ from hpazoo.cache import FieldCache
 from hpazoo.errors import FieldError
 from hpazoo.fields import Cells, Field, FieldRecord, Input, View
 from hpazoo.geometry import cells_of
-from hpazoo.imageio import label_image_suffix, read_label_image, write_label_image
+from hpazoo.imageio import label_image_suffix, read_own_label_image, write_label_image
 from hpazoo.nuclei import nucleus_areas
 from hpazoo.processes import end_with_parent
-from hpazoo.readers import Reader, readers, without_labels
+from hpazoo.readers import Reader, read_field, readers, without_labels
 from hpazoo.registry import load_file
 from hpazoo.runner.profile import Stopwatch
 from hpazoo.runner.programs import Programs
@@ -102,6 +102,22 @@ class Done(NamedTuple):
 Message = Known | Shown | Aside | Done
 
 
+@dataclass(frozen=True)
+class Checked:
+    """A reader whose fields are looked at before anything, a cache too, takes them."""
+
+    reader: Reader
+    name: str
+
+    def stamp(self, field_id: str) -> str:
+        """As the reader's."""
+        return self.reader.stamp(field_id)
+
+    def read(self, field_id: str) -> Field:
+        """FieldError as `read_field`."""
+        return read_field(self.reader, field_id, self.name)
+
+
 class Workshop:
     """The components of a job, built once."""
 
@@ -109,7 +125,7 @@ class Workshop:
         for file in job.plugins:
             load_file(file)
         self.job = job
-        self.reader: Reader = readers.build(job.images, job.data)
+        self.reader = Checked(readers.build(job.images, job.data), job.images["type"])
         self.cache = None
         if job.cache is not None:
             pixels = {k: v for k, v in without_labels(job.images).items() if k != "ids"}
@@ -148,9 +164,10 @@ class Workshop:
             yield Done(watch.seconds, self.cache.trouble if self.cache else "")
 
     def field(self, field_id: str) -> Field:
-        if self.cache is None:
-            return self.reader.read(field_id)
-        return self.cache.read(self.reader, field_id)
+        if self.cache is not None:
+            return self.cache.read(self.reader, field_id)
+        self.reader.stamp(field_id)  # without one nobody could tell later whether it changed
+        return self.reader.read(field_id)
 
     def check(self, number: int, view: View) -> None:
         height, width = view.pixels.shape[1:]
@@ -165,7 +182,8 @@ class Workshop:
 
     def masks(self, field: Field, segment: bool) -> np.ndarray:
         if not segment:
-            return read_label_image(mask_file(self.job.folder, field.id))
+            return read_own_label_image(mask_file(self.job.folder, field.id))
+        self.segmenter.stamp(field.id)  # as of the reader, in `field`
         labels: np.ndarray = self.segmenter.segment(field)
         if labels.shape != field.shape:
             found, wanted = " x ".join(map(str, labels.shape)), " x ".join(map(str, field.shape))

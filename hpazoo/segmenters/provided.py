@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from hpazoo.errors import FieldError
 from hpazoo.fields import Field
 from hpazoo.segmenters import segmenters
+
+_EXPECTED = "ids are whole numbers from 0, the background, to 2**31 - 1"
 
 
 @segmenters.register
@@ -26,10 +28,27 @@ class Provided:
         return ""
 
     def segment(self, field: Field) -> np.ndarray:
-        """Label image (H, W) int32, 0 background, ids as the reader gives them."""
-        if field.masks is None:
+        """Label image (H, W) int32, 0 background, ids as the reader gives them.
+
+        FieldError where it gives none, or values that are no ids.
+        """
+        masks: Any = field.masks
+        if masks is None:
             raise FieldError(
                 f"{field.id}: its reader gives no label image; find cells with 'watershed', or "
                 "give files with 'label-images'"
             )
-        return field.masks.astype(np.int32, copy=False)
+        if not isinstance(masks, np.ndarray) or masks.dtype.kind not in "biu":
+            found = masks.dtype if isinstance(masks, np.ndarray) else type(masks).__name__
+            raise FieldError(
+                f"{field.id}: its reader gives masks of the kind {found}; {_EXPECTED}, as a numpy "
+                "array of int32"
+            )
+        low, high = int(masks.min(initial=0)), int(masks.max(initial=0))
+        if low < 0 or high > np.iinfo(np.int32).max:
+            wrong = low if low < 0 else high
+            raise FieldError(
+                f"{field.id}: its reader's masks hold the id {wrong}; {_EXPECTED}; renumber the "
+                "cells"
+            )
+        return masks.astype(np.int32, copy=False)

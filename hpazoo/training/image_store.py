@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from hpazoo.errors import HpazooError
+from hpazoo.errors import FieldError, HpazooError
 from hpazoo.fields import Input
 from hpazoo.paths import replacing
-from hpazoo.readers import Reader, without_labels
+from hpazoo.readers import Reader, read_field, without_labels
 from hpazoo.strategies.whole_image import WholeImage
 
 _FORMAT = 2
@@ -42,7 +42,7 @@ class ImageStore:
     data: Path = Path()
 
     def find(self, config: dict[str, Any], reader: Reader, image: str) -> Path | None:
-        """File of an image, if it is there; FieldError as the reader's stamp."""
+        """File of an image, if it is there; FieldError where the reader has no stamp for it."""
         try:
             known = self._known(config, reader, image).read_text(encoding="utf-8").strip()
         except (OSError, ValueError):
@@ -57,7 +57,7 @@ class ImageStore:
         """
         if found := self.find(config, reader, image):
             return found
-        field = reader.read(image)
+        field = read_field(reader, image, config["type"])
         whole = np.ones(field.shape, np.int32)
         (view,) = WholeImage().views(field, whole, Input(self.size, "none"))
         pixels = np.ascontiguousarray(view.pixels)
@@ -89,7 +89,15 @@ class ImageStore:
         # which ids are wanted says nothing of one of them
         pixels = {key: value for key, value in without_labels(config).items() if key != "ids"}
         where = str(self.data.resolve())
-        key = _digest(_FORMAT, self.size, where, pixels, image, reader.stamp(image))
+        try:
+            key = _digest(_FORMAT, self.size, where, pixels, image, reader.stamp(image))
+        except HpazooError:
+            raise
+        except Exception as error:  # of a reader of the user's own
+            raise FieldError(
+                f"its reader cannot tell whether it changed: unexpected {type(error).__name__}: "
+                f"{error}"
+            ) from error
         return self.folder / "known" / key[:2] / key
 
 

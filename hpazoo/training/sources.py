@@ -13,7 +13,7 @@ from hpazoo.atlas_ids import NearIds
 from hpazoo.classes import ClassList
 from hpazoo.errors import HpazooError, UsageError, counted, listed
 from hpazoo.labels import LabelTable, union
-from hpazoo.readers import Labelled, readers
+from hpazoo.readers import Labelled, field_ids, readers
 from hpazoo.registry import split_config
 from hpazoo.splitters import Samples
 
@@ -64,7 +64,8 @@ def gather(configs: Sequence[str | Mapping[str, Any]], classes: ClassList, data:
     Raises
     ------
     HpazooError
-        Where a table is wrong, no label has an image, or two tables contradict each other.
+        Where a table is wrong, no label has an image, two tables contradict each other, or ids of
+        a reader's images do not differ.
     """
     built: list[Labelled] = []
     tables: list[LabelTable] = []
@@ -75,7 +76,7 @@ def gather(configs: Sequence[str | Mapping[str, Any]], classes: ClassList, data:
         if "labels" not in reader.gives:
             raise UsageError(f"reader '{name}' gives no labels to learn from")
         table = reader.labels(classes)
-        joined, missing = _join(table, reader.ids(), name)
+        joined, missing = _join(table, field_ids(reader, name), name)
         built.append(reader)
         tables.append(joined)
         notes += [f"{table.source}: {note}" for note in (*table.notes, *missing)]

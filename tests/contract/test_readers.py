@@ -9,7 +9,7 @@ import pytest
 from hpazoo.errors import FieldError
 from hpazoo.fields import CHANNELS, Field
 from hpazoo.parameters import parameters_of
-from hpazoo.readers import readers
+from hpazoo.readers import field_ids, read_field, readers
 
 NAMES = [name for name, part in readers.components().items() if part.provider == "hpazoo"]
 OPTIONS = {
@@ -73,6 +73,11 @@ class TestReader:
             assert field.pixel_size is None or field.pixel_size > 0
             assert len(field.sha256) == 64
             assert all(isinstance(note, str) and note for note in field.notes)
+
+    def test_what_a_run_asks_of_readers_of_ones_own(self, reader):
+        ids = field_ids(reader, "name")
+        assert ids == reader.ids()
+        assert read_field(reader, ids[0], "name").id == ids[0]
 
     def test_gives_what_it_promises(self, reader):
         assert set(reader.gives) <= {"masks", "truth", "labels"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import hpazoo
 from hpazoo.spec.study import study_of
-from tests.make_claims import DATA, PAGE, page, rows_of
+from tests.make_claims import AGAIN, DATA, PAGE, page, rows_of
 
 
 def test_tables_are_those_of_the_study() -> None:
@@ -61,6 +61,31 @@ def test_differences_in_the_text_are_those_of_the_study() -> None:
     told = re.findall(rf"{number} \({number} to {number}\)", PAGE.read_text(encoding="utf-8"))
     assert len(told) > 15
     assert [one for one in told if one not in known] == []
+
+
+def test_what_other_seeds_say() -> None:
+    """Numbers of the sentences below the heading."""
+    pairs = list(zip(rows_of("comparisons.csv"), rows_of(AGAIN), strict=True))
+    sure = [(one, other) for one, other in pairs if one["verdict"] != "not confirmed"]
+    same = [one for one, other in sure if one["verdict"] == other["verdict"]]
+    signed = [
+        one
+        for one, other in sure
+        if one["verdict"] != other["verdict"]
+        and float(one["difference"]) * float(other["difference"]) > 0
+    ]
+    rest = [other for one, other in pairs if one["verdict"] == "not confirmed"]
+    told = [other for other in rest if other["verdict"] != "not confirmed"]
+    text = " ".join(PAGE.read_text(encoding="utf-8").split("## Once more")[1].split())
+    found = re.search(
+        r"Of the (\d+) claims that were confirmed or refuted, (\d+) were again, (\d+) kept their "
+        r"sign, (\d+) did not. Of the (\d+) others (\d+) became confirmed or refuted",
+        text,
+    )
+    assert found
+    contrary = len(sure) - len(same) - len(signed)
+    expected = [len(sure), len(same), len(signed), contrary, len(rest), len(told)]
+    assert list(map(int, found.groups())) == expected
 
 
 def weak_classes() -> list[str]:

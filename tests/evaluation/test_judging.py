@@ -121,6 +121,24 @@ def test_nothing_joins(run, tmp_path, name, why):
     assert why in text
 
 
+@pytest.mark.parametrize(
+    ("aside", "words"),
+    [
+        (
+            {"b": "no red", "a": "a: no green"},
+            "all 2 fields were set aside (the first, 'a': no gre",
+        ),
+        ({"a": "no red"}, "the only field was set aside ('a': no red): nothing can be scored"),
+        ({}, "have no field in common: the truth has 'a', the predictions none; is this the"),
+    ],
+)
+def test_nothing_was_predicted(run, tmp_path, aside, words):
+    lines = [f'{{"field": "{name}", "reason": "{why}"}}\n' for name, why in aside.items()]
+    (run / "set-aside.jsonl").write_text("".join(lines))
+    (run / "fields.csv").write_text("field,height,width\n")
+    assert words in problem(run, tmp_path, ["a,1,Cytosol"])
+
+
 def test_broken_masks_of_the_truth_come_all_at_once(run, tmp_path):
     masks = write_masks(tmp_path / "masks", {"1_A1_1": TRUE[:16]})
     text = problem(run, tmp_path, ["1_A1_1,1,Cytosol", "1_A1_2,1,Cytosol"], masks)

@@ -8,6 +8,7 @@ from hpazoo.classes import class_list
 from hpazoo.errors import HpazooError, UsageError
 from hpazoo.evaluation.reader_truth import truth_of
 from hpazoo.evaluation.truth import read_truth
+from hpazoo.fields import Field
 from hpazoo.readers import readers
 from tests.evaluation.material import CLASSES, cells, write_masks, write_rows, write_submission
 
@@ -242,6 +243,63 @@ def test_what_a_reader_knows(tmp_path):
     assert named(truth.of("y", None).labels[None]) == ["Negative"]
     config = {"type": "hpa-files", "root": "images", "labels": None}
     assert truth_of(readers.build(config, tmp_path), config, ["y"], CLASSES) is None
+
+
+class Knowing:
+    """A reader of one field, which says of its cells what it was given."""
+
+    gives = ("masks", "truth")
+
+    def __init__(self, masks, truth):
+        self.field = Field("x", np.zeros((4, 32, 32), np.uint8), masks=masks, truth=truth)
+
+    def ids(self):
+        return ["x"]
+
+    def stamp(self, field_id):
+        return ""
+
+    def read(self, field_id):
+        return self.field
+
+
+@pytest.mark.parametrize(
+    ("masks", "truth", "message"),
+    [
+        (LABELS, {1: ("Cytosol",), 2: ("Nowhere",)}, "'x': cell 2: unknown class 'Nowhere' of hpa"),
+        (LABELS, {1: ("Nukleoli",)}, "of hpa-2021; did you mean 'Nucleoli'?"),
+        (LABELS, {0: ("Cytosol",)}, "'x': its reader knows cell 0, but gives no mask"),
+        (LABELS, {2**70: ("Cytosol",)}, "'x': its reader knows cell 1180591620717411303424, but"),
+        (LABELS, {1: None}, "x: reader 'lab.x' says None of cell 1; a tuple of names of"),
+        (LABELS, {1: "Cytosol"}, "x: reader 'lab.x' says 'Cytosol' of cell 1; a tuple of names of"),
+        (LABELS, {"1": ("Cytosol",)}, "x: reader 'lab.x' gives the truth of a cell '1'; the id of"),
+        (LABELS, {1.5: ("Cytosol",)}, "x: reader 'lab.x' gives the truth of a cell 1.5; the id of"),
+        (LABELS, None, "x: reader 'lab.x' gives the truth None; a dict is expected, ids of cells"),
+        (
+            LABELS + 0.4,
+            {},
+            "'x': the masks of its reader: a label image is (height, width) of whole",
+        ),
+        (LABELS - 1, {}, "'x': the masks of its reader: labels must lie in 0 .. 2**63 - 1; this"),
+        (LABELS.tolist(), {}, "'x': its reader gives no array of masks, so its truth has no place"),
+        (None, {}, "'x': its reader gives no array of masks, so its truth has no place"),
+    ],
+)
+def test_what_a_reader_may_not_say(masks, truth, message):
+    known = truth_of(Knowing(masks, truth), {"type": "lab.x"}, ["x"], CLASSES)
+    with pytest.raises(HpazooError) as caught:
+        known.of("x", (32, 32))
+    assert message in str(caught.value)
+
+
+def test_what_a_reader_may_say():
+    """Ids of numpy too, and any order and number of cells; not each has to be known."""
+    truth = {np.int64(3): ["Nucleoli", "Nucleoli"], 1: {"Cytosol"}}
+    known = truth_of(Knowing(LABELS, truth), {"type": "lab.x"}, ["x"], CLASSES)
+    found = known.of("x", (32, 32))
+    assert found.ids.tolist() == [1, 3]
+    assert named(found.truth) == ["Cytosol", "Nucleoli"]
+    assert found.row.tolist() == [0, 2]
 
 
 def test_text_that_parquet_holds_as_bytes(tmp_path):
