@@ -87,7 +87,7 @@ def read_own_label_image(path: Path) -> np.ndarray:
         return read_label_image(path)
     except FieldError as error:
         why = str(error).removesuffix("; get it again")
-        raise FieldError(f"{why}; remove it, and the same command makes it again") from error
+        raise FieldError(f"{why}; remove it: the run makes it again") from error
 
 
 def _npy(data: bytes, name: str) -> np.ndarray:

@@ -23,5 +23,5 @@ def read_parquet(path: Path) -> pa.Table:
         return pq.read_table(path, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         raise HpazooError(
-            f"{path} cannot be read ({error}); remove it, and the same command makes it again"
+            f"{path} cannot be read ({error}); remove it: the run makes it again"
         ) from error

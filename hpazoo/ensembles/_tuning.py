@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpazoo.ranking import Ranking, average_precisions, rankings, truths_of
+from hpazoo.ranking import average_precisions, rankings, truths_of
 
 FOLDS = 5
 _STEPS = (0.2, 0.1, 0.05, 0.025)
@@ -138,13 +138,12 @@ def gain_interval(
     """
     _, unit = np.unique(evidence.unit, return_inverse=True)
     units = evidence.units
-    times = np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), rounds)
-
-    def ranked(rows: np.ndarray) -> tuple[Ranking, ...]:
-        truths = truths_of(evidence.truth.T, unit, units)
-        return rankings(rows.T, evidence.truth.T, unit, truths)
-
-    sides = list(zip(ranked(scores), ranked(base), strict=True))
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(units, np.full(units, 1 / units), rounds).astype(np.float64)
+    truth = evidence.truth.T
+    truths = truths_of(truth, unit, units)
+    ranked = [rankings(side.T, truth, unit, truths) for side in (scores, base)]
+    sides = list(zip(*ranked, strict=True))
     gains = np.stack([a.values(times, False) - b.values(times, False) for a, b in sides], axis=1)
     known = ~np.isnan(gains)
     means = np.where(known, gains, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)

@@ -208,10 +208,12 @@ def _nothing_joins(predictions: Predictions, truth: Truth) -> str:
     lost = predictions.set_aside
     if lost and not ours:
         first = min(lost)
-        reason = f"'{first}': {lost[first].removeprefix(f'{first}: ')}): nothing can be scored"
-        if len(lost) == 1:
-            return f"{predictions.path}: the only field was set aside ({reason}"
-        return f"{predictions.path}: all {len(lost)} fields were set aside (the first, {reason}"
+        who = "the only field was" if len(lost) == 1 else f"all {len(lost)} fields were"
+        which = "" if len(lost) == 1 else "the first, "
+        why = lost[first].removeprefix(f"{first}: ")
+        return (
+            f"{predictions.path}: {who} set aside ({which}'{first}': {why}): nothing can be scored"
+        )
     text = (
         f"{truth.source} and {predictions.path} have no field in common: the truth has "
         f"{some(theirs) or 'none'}, the predictions {some(ours) or 'none'}"

@@ -128,7 +128,7 @@ def _problems(document: Document, error: ValidationError, path: Path) -> Iterato
             text = f"{word} must be {schema['const']}, {shown}"
             if path == ("hpazoo",) and _is_number(None, value):
                 number = document.written(path) or value
-                text = f"version {number} of the spec language is not known to hpazoo {_version()}"
+                text = f"version {number} of the spec language is not known to hpazoo {VERSION}"
             yield Problem(text, place, f"this version reads 'hpazoo: {schema['const']}'")
         case "pattern":
             if "propertyNames" in error.absolute_schema_path:
@@ -242,7 +242,3 @@ def _cure(types: str | list[str], value: Any, path: Path) -> str:
     if isinstance(value, str) and re.fullmatch(r"[\w.+-]+:[^\s/].*", value):
         return "a space is missing after ':'"
     return "write 'key: value'" if isinstance(value, str) and not path else ""
-
-
-def _version() -> str:
-    return VERSION

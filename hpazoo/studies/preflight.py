@@ -15,6 +15,7 @@ from hpazoo.postprocessors import postprocessors
 from hpazoo.readers import Reader, readers
 from hpazoo.registry import split_config
 from hpazoo.spec import Spec
+from hpazoo.spec.shapes import AS_WRITTEN
 from hpazoo.spec.study import Comparison, Study
 from hpazoo.studies.groups import labels_of
 from hpazoo.training.sources import gather
@@ -23,15 +24,29 @@ from hpazoo.training.sources import gather
 def check(specs: Mapping[str, Spec], study: Study, data: Path) -> None:
     """UsageError with all that some variant lacks; `specs` are those of one repeat, by variant."""
     problems = [
-        f"{name}: {problem}"
-        for name, spec in specs.items()
-        for problem in _problems(spec, study, data)
+        *_corrections(specs[AS_WRITTEN], study, data),
+        *(
+            f"{name}: {problem}"
+            for name, spec in specs.items()
+            for problem in _problems(spec, study, data)
+        ),
     ]
     if not problems:
         problems = [*_unlike(specs, study), *_known_images(specs, study, data)]
         problems = list(dict.fromkeys(problems))
     if problems:
         raise UsageError("this cannot be studied:\n  " + "\n  ".join(problems))
+
+
+def _corrections(spec: Spec, study: Study, data: Path) -> Iterator[str]:
+    """Files that they need."""
+    classes = class_list(spec.resolved["classes"])
+    for name, steps in study.corrections.items():
+        for step in steps:
+            try:
+                postprocessors.build(step, classes, data)
+            except HpazooError as error:
+                yield f"correction '{name}': {error}"
 
 
 def _problems(spec: Spec, study: Study, data: Path) -> Iterator[str]:
@@ -44,12 +59,6 @@ def _problems(spec: Spec, study: Study, data: Path) -> Iterator[str]:
             "blends are compared on; take one that does not, such as 'mean'"
         )
     config = spec.resolved["images"]
-    for name, steps in study.corrections.items():
-        for step in steps:
-            try:
-                postprocessors.build(step, class_list(spec.resolved["classes"]), data)
-            except HpazooError as error:
-                yield f"correction '{name}': {error}"
     try:
         reader: Reader = readers.build(config, data)
         table = labels_of(reader, class_list(spec.resolved["classes"]))

@@ -19,14 +19,12 @@ import numpy as np
 import torch
 
 from hpazoo.augmentations import Augmentation, Mixture, augmentations
-from hpazoo.checkpoints import sha256
 from hpazoo.checkpoints.load import load_checkpoint
 from hpazoo.checkpoints.save import save_checkpoint
 from hpazoo.errors import HpazooError
 from hpazoo.losses import Loss, losses
 from hpazoo.metrics import Metric, metrics
 from hpazoo.models import Model, build_model
-from hpazoo.paths import replacing
 from hpazoo.processes import end_with_parent
 from hpazoo.recipe import Recipe
 from hpazoo.registry import load_file
@@ -40,6 +38,7 @@ from hpazoo.training.job import (
     read_job,
     read_material,
     write_left_out,
+    write_record,
 )
 from hpazoo.training.loading import Batches, Images, Order, loader
 from hpazoo.training.steps import share_of
@@ -211,6 +210,7 @@ def _write(job: Job, kept: Kept, check: Material) -> None:
     """
     from hpazoo.training.learner import OURS
 
+    job.record.unlink(missing_ok=True)
     state = kept.result()
     ours = state[OURS]
     model = build_model(job.model, job.class_list)
@@ -229,10 +229,8 @@ def _write(job: Job, kept: Kept, check: Material) -> None:
     said = {"key": job.key, "epochs": len(ours["epochs"])}
     card: dict[str, Any] = {**job.card, "metrics": ours["scores"]}
     card["training"] = {**card.get("training", {}), **said}
-    job.digest.unlink(missing_ok=True)
     save_checkpoint(model, job.file, card)
-    with replacing(job.digest) as temporary:
-        temporary.write_text(sha256(job.file), encoding="utf-8")
+    write_record(job)
     kept.tidy()
 
 

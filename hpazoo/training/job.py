@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from hpazoo.checkpoints import sha256
 from hpazoo.classes import ClassList
 from hpazoo.labels import LabelTable
 from hpazoo.metrics import Judged
@@ -92,9 +93,9 @@ class Job:
         return self.place.with_name(f"{self.place.name}.safetensors")
 
     @property
-    def digest(self) -> Path:
-        """SHA-256 of the weights as they were written."""
-        return self.place / "weights.sha256"
+    def record(self) -> Path:
+        """Digests of the weights and of the answers as they were written, for `sha256sum -c`."""
+        return self.place / "made.sha256"
 
     @property
     def description(self) -> Path:
@@ -157,6 +158,26 @@ def read_material(job: Job) -> Material:
     files = [Path(file) for file in table["file"].to_pylist()]
     part = table["part"].to_numpy().astype(np.int64)
     return Material(table["image"].to_pylist(), files, targets.astype(kind), part)
+
+
+def write_record(job: Job) -> None:
+    """What was made, once all of it is there."""
+    made = {f"../{job.file.name}": job.file, job.left_out.name: job.left_out}
+    lines = [f"{sha256(file)}  {name}\n" for name, file in made.items() if file.is_file()]
+    with replacing(job.record) as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")
+
+
+def is_damaged(job: Job) -> bool:
+    """Whether files are missing, or other bytes, that the training left."""
+    if not job.record.is_file():  # killed before it was written, or of an older version
+        return False
+    for line in job.record.read_text(encoding="utf-8", errors="replace").splitlines():
+        digest, _, name = line.partition("  ")
+        file = job.place / name
+        if not file.is_file() or sha256(file) != digest:
+            return True
+    return False
 
 
 def write_left_out(path: Path, ids: list[str], probabilities: np.ndarray, key: str) -> None:

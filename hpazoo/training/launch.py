@@ -14,11 +14,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hpazoo.checkpoints import sha256
 from hpazoo.errors import CheckpointError, HpazooError, UsageError
 from hpazoo.paths import PACKAGE
 from hpazoo.processes import end_with_parent
-from hpazoo.training.job import PARENT, Job, read_job
+from hpazoo.training.job import PARENT, Job, is_damaged, read_job
 from hpazoo.training.watching import Say, Watch
 
 _END = "end"
@@ -41,14 +40,6 @@ def fitted(job: Job) -> bool:
     training = card.get("training")
     made = isinstance(training, dict) and training.get("key") == job.key
     return made and not is_damaged(job)
-
-
-def is_damaged(job: Job) -> bool:
-    """Whether the weights are other bytes than the training left."""
-    try:
-        return job.digest.read_text(encoding="utf-8").strip() != sha256(job.file)
-    except (OSError, UnicodeDecodeError):  # killed before it was written, or of an older version
-        return False
 
 
 def launch(

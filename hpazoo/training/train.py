@@ -19,8 +19,8 @@ from hpazoo.checkpoints.save import ids_digest
 from hpazoo.classes import ClassList
 from hpazoo.paths import replacing
 from hpazoo.spec.resolution import Model
-from hpazoo.training.job import TRAIN, How, Job, Material
-from hpazoo.training.launch import Together, fitted, is_damaged, launch
+from hpazoo.training.job import TRAIN, How, Job, Material, is_damaged
+from hpazoo.training.launch import Together, fitted, launch
 from hpazoo.training.parts import check_parts, parts_of, targets_of
 from hpazoo.training.sources import Sources
 from hpazoo.training.steps import share_of
@@ -107,7 +107,7 @@ class Trainer:
                 self.say(f"{job.name}: trained already")
                 continue
             if job.file.exists() and is_damaged(job):
-                self.say(f"{job.file} is not as it was written: it is trained again")
+                self.say(f"{job.name}: its files are not as they were written: trained again")
             self._retire(job)
             if self._reused(job):
                 continue
@@ -208,9 +208,9 @@ class Trainer:
             return False
         if other.left_out.is_file():
             _copy(other.left_out, job.left_out)
-        if other.digest.is_file():
-            _copy(other.digest, job.digest)
         _copy(other.file, job.file)
+        if other.record.is_file():
+            _copy(other.record, job.record)
         self.say(f"{job.name}: taken from {self.reuse}")
         return True
 

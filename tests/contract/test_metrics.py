@@ -71,7 +71,7 @@ class TestMetric:
     def test_many_weights_at_once_to_the_bit(self, metric, fields):
         judgement = metric.judge(fields)
         if not isinstance(judgement, Resamplable):
-            return
+            pytest.skip("reckons one at a time")
         weights = np.random.default_rng(0).integers(0, 3, (300, len(fields)))
         each = np.stack([judgement.values(row) for row in weights])
         assert same(judgement.resampled(weights), each)

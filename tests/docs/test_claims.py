@@ -63,6 +63,32 @@ def test_differences_in_the_text_are_those_of_the_study() -> None:
     assert [one for one in told if one not in known] == []
 
 
+def test_verdicts_in_short_are_those_of_both_studies() -> None:
+    """A row is known by its two differences: `confirmed twice`, or `refuted, then not ...`."""
+
+    def spans(name: str) -> list[str]:
+        rows = rows_of(name)
+        values = [
+            [f"{float(row[key]):+.3f}" for key in ("difference", "low", "high")] for row in rows
+        ]
+        return [f"{d} ({low} to {high})".replace("0.", ".") for d, low, high in values]
+
+    verdicts = [[row["verdict"] for row in rows_of(name)] for name in ("comparisons.csv", AGAIN)]
+    pairs = list(zip(spans("comparisons.csv"), spans(AGAIN), strict=True))
+    known = dict(zip(pairs, zip(*verdicts, strict=True), strict=True))
+    text = PAGE.read_text(encoding="utf-8").split("## In short")[1].split("## How")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line]
+    told = [row for row in rows if len(row) == 4 and row[2][:1] in "+-" and row[2][1:2] == "."]
+    assert len(told) > 20
+    for claim, said, first, second in told:
+        one, other = known[first, second]
+        plain = said.replace("*", "")
+        if one == other:
+            assert re.match(rf"{one},? twice", plain), claim
+        else:
+            assert plain.startswith((f"{one}, then {other}", f"{one}, then not;")), claim
+
+
 def test_what_other_seeds_say() -> None:
     """Numbers of the sentences below the heading."""
     pairs = list(zip(rows_of("comparisons.csv"), rows_of(AGAIN), strict=True))

@@ -139,8 +139,14 @@ def test_trained_once(tmp_path: Path, launched: list[str]) -> None:
     files[1].write_bytes(damaged)
     done(tmp_path, spec())
     assert "m, fold 1" in launched and "m, fold 0" not in launched
-    assert "fold-1.safetensors is not as it was written: it is trained again" in log(tmp_path)
+    assert "m, fold 1: its files are not as they were written: trained again" in log(tmp_path)
     assert [file.read_bytes() for file in files] == before
+    # as the message of a damaged file promises: what is removed is made again
+    answers = models / "fold-0" / "left-out.parquet"
+    whole = answers.read_bytes()
+    answers.unlink()
+    done(tmp_path, spec())
+    assert launched.count("m, fold 0") == 1 and answers.read_bytes() == whole
     launched.clear()
     assert [file.read_bytes() for file in files] == before
     # in another folder, from this one

@@ -187,7 +187,7 @@ def test_a_field_without_cells_is_scored_too(spec: Path, tmp_path: Path) -> None
         ('study.variants.strong=["metrics=[image-map]"]', "image-map in strong"),
         (
             "study.corrections.negative=[{type: threshold, file: nope.csv}]",
-            "as-written: correction 'negative': .*nope.csv",
+            "(?<=studied:)\n  correction 'negative': [^\n]*nope.csv[^\n]*$",
         ),
         (
             'study.variants.strong=["images.fields=4"]',
