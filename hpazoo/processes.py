@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import signal
 import sys
 
@@ -18,3 +19,8 @@ def end_with_parent() -> None:
     end_of_parent = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(end_of_parent, signal.SIGKILL)
+
+
+def under_torchrun() -> bool:
+    """Whether `torchrun` started this process, maybe as one of several."""
+    return "TORCHELASTIC_RUN_ID" in os.environ

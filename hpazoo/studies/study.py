@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpazoo.errors import UsageError
+from hpazoo.processes import under_torchrun
 from hpazoo.runner.options import Options
 from hpazoo.screen import Screen
 from hpazoo.spec import Spec
@@ -65,7 +65,7 @@ def study(
     HpazooError
         Where a run cannot go on; finished ones are kept.
     """
-    if "TORCHELASTIC_RUN_ID" in os.environ:
+    if under_torchrun():
         raise UsageError(
             "a study is one process, which starts others where it trains: run it without torchrun, "
             "with --processes"

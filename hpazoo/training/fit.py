@@ -25,7 +25,7 @@ from hpazoo.errors import HpazooError
 from hpazoo.losses import Loss, losses
 from hpazoo.metrics import Metric, metrics
 from hpazoo.models import Model, build_model
-from hpazoo.processes import end_with_parent
+from hpazoo.processes import end_with_parent, under_torchrun
 from hpazoo.recipe import Recipe
 from hpazoo.registry import load_file
 from hpazoo.training.job import (
@@ -255,7 +255,7 @@ def _devices(how: How, nodes: int) -> int | list[int]:
 
 def _nodes() -> int:
     """Machines that `torchrun` works on."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
+    if not under_torchrun():
         return 1
     return int(os.environ["WORLD_SIZE"]) // int(os.environ["LOCAL_WORLD_SIZE"])
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from hpazoo.errors import CheckpointError, HpazooError, UsageError
 from hpazoo.paths import PACKAGE
-from hpazoo.processes import end_with_parent
+from hpazoo.processes import end_with_parent, under_torchrun
 from hpazoo.training.job import PARENT, Job, is_damaged, read_job
 from hpazoo.training.watching import Say, Watch
 
@@ -156,8 +156,7 @@ class Together:
     """
 
     def __init__(self, folder: Path) -> None:
-        run = os.environ.get("TORCHELASTIC_RUN_ID")
-        self.processes = int(os.environ.get("WORLD_SIZE", "1")) if run else 1
+        self.processes = int(os.environ.get("WORLD_SIZE", "1")) if under_torchrun() else 1
         self.leads = self.processes == 1 or int(os.environ.get("RANK", "0")) == 0
         self.folder = folder
         self._count = 0
